@@ -1,0 +1,206 @@
+"""torch.export and torch's ONNX exporter built on it.
+
+torch.export is called here and not by torch.onnx.export, which drops the guards that a program was
+specialised under: a range narrower than the signature is refused, with the line it came from.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch.export import Dim as ExportDim
+
+from exporters.example import example
+from toolkit import model as flattening
+from toolkit.errors import ExportRefused
+from toolkit.model import Flat, LoadedModel
+from toolkit.signature import Choices, Dim, Signature
+
+_NOT_THE_USERS = (
+    *(str(Path(file).parent) for file in (torch.__file__, logging.__file__, __file__)),
+    flattening.__file__,
+    "<",
+)
+
+
+class Dynamo:
+    name = "dynamo"
+
+    def export(self, model: LoadedModel, path: Path, *, opset: int) -> None:
+        program = _program(model)
+        try:
+            result = torch.onnx.export(
+                program,
+                dynamo=True,
+                verbose=False,
+                opset_version=opset,
+                input_names=[s.name for s in model.signature.inputs],
+                output_names=[s.name for s in model.signature.outputs],
+            )
+            assert result is not None
+            result.save(str(path))
+        except Exception as error:
+            raise ExportRefused(_reason(error)) from error
+
+
+def _program(model: LoadedModel) -> torch.export.ExportedProgram:
+    flat, inputs = Flat(model.module, model.signature), example(model.signature)
+    try:
+        with torch.no_grad():
+            program = torch.export.export(flat, inputs, dynamic_shapes=_shapes(model.signature))
+    except Exception as error:
+        if "Constraints violated" in str(error):
+            for limit in _diagnosed(flat, inputs, model.signature):
+                raise _refusal(limit) from error
+        raise ExportRefused(_reason(error)) from error
+    for limit in _limits(program, model.signature):
+        raise _refusal(limit)
+    return program
+
+
+def _shapes(signature: Signature) -> tuple[tuple[dict[int, Any], ...]]:
+    """torch's dynamic_shapes for `Flat.forward(*tensors)`; steps become derived dims (8*_n)."""
+    dims = {d.name: _export_dim(d, number) for number, d in enumerate(signature.dims)}
+    return (
+        tuple(
+            {
+                i: dims[n]
+                for i, n in enumerate(s.shape)
+                if isinstance(n, str) and dims[n] is not None
+            }
+            for s in signature.inputs
+        ),
+    )
+
+
+def _export_dim(dim: Dim, number: int) -> Any:
+    if dim.low == dim.high:
+        return None
+    name = f"d{number}"  # torch takes identifiers only; the file gets the real names later
+    if isinstance(dim.sizes, Choices) or dim.step == 1:
+        return ExportDim(name, min=dim.low, max=dim.high)
+    steps = ExportDim(name, min=max(dim.low // dim.step, 1), max=dim.high // dim.step)
+    return dim.step * steps if dim.low % dim.step == 0 else ExportDim.AUTO
+
+
+class Limit(NamedTuple):
+    """A dimension that the program accepts in a narrower range than declared."""
+
+    dim: Dim
+    low: int
+    high: int
+    line: str = ""
+
+
+def _diagnosed(flat: Flat, inputs: tuple[torch.Tensor, ...], signature: Signature) -> list[Limit]:
+    """Export again with ranges that torch may narrow, and see which it narrowed, and where."""
+    auto = tuple(
+        {i: ExportDim.AUTO for i, n in enumerate(s.shape) if isinstance(n, str)}
+        for s in signature.inputs
+    )
+    with _watching_guards() as watch, torch.no_grad():
+        try:
+            program = torch.export.export(flat, inputs, dynamic_shapes=(auto,))
+        except Exception:  # the error that led here says what it can
+            return []
+    return [
+        limit._replace(line=watch.line(limit, signature)) for limit in _limits(program, signature)
+    ]
+
+
+def _limits(program: torch.export.ExportedProgram, signature: Signature) -> list[Limit]:
+    """The dimensions whose range in the program is narrower than in the signature."""
+    ranges = {str(k): v for k, v in program.range_constraints.items()}
+    wanted = set(program.graph_signature.user_inputs)
+    placeholders = [n for n in program.graph.nodes if n.op == "placeholder" and n.name in wanted]
+    limits: dict[str, Limit] = {}
+    for node, spec in zip(placeholders, signature.inputs, strict=True):
+        for size, name in zip(node.meta["val"].shape, spec.shape, strict=True):
+            if isinstance(name, int):
+                continue
+            dim = signature.dim(name)
+            if str(size).isdigit():  # an int, or a SymInt that was specialised to one
+                low = high = int(size)
+            elif str(size) in ranges:
+                found = ranges[str(size)]
+                low, high = int(found.lower), int(min(found.upper, 2**62))
+            else:  # an expression of another dimension: the parity check runs it
+                continue
+            # torch says 2 for the lower end where it has only set 0 and 1 apart: that is no limit.
+            if low > max(dim.low, 2) or high < dim.legal[-1]:
+                limits.setdefault(name, Limit(dim, low, min(high, dim.high)))
+    return list(limits.values())
+
+
+class _Guards(logging.Handler):
+    """Reads off torch's log the symbol of each axis, and the user's line behind each guard."""
+
+    _SYMBOL = re.compile(r"create_symbol (\w+) = .* for L\['tensors'\]\[(\d+)\]\.size\(\)\[(\d+)\]")
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.symbols: dict[tuple[int, int], str] = {}
+        self.guards: list[tuple[str, str]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if found := self._SYMBOL.match(message):
+            self.symbols[int(found[2]), int(found[3])] = found[1]
+        elif "[guard added]" in message:
+            self.guards.append((message.partition("[guard added]")[0], _user_line()))
+
+    def line(self, limit: Limit, signature: Signature) -> str:
+        """The line of the first guard on any axis that the dimension names."""
+        symbols = {
+            self.symbols.get((i, axis), "?")
+            for i, spec in enumerate(signature.inputs)
+            for axis, name in enumerate(spec.shape)
+            if name == limit.dim.name
+        }
+        named = (line for text, line in self.guards if symbols & set(re.findall(r"\w+", text)))
+        return next(filter(None, named), "")
+
+
+@contextmanager
+def _watching_guards() -> Iterator[_Guards]:
+    logger = logging.getLogger("torch.fx.experimental.symbolic_shapes")
+    watch, level = _Guards(), logger.level
+    logger.addHandler(watch)
+    logger.setLevel(logging.INFO)
+    try:
+        yield watch
+    finally:
+        logger.removeHandler(watch)
+        logger.setLevel(level)
+
+
+def _user_line() -> str:
+    for frame in reversed(traceback.extract_stack()):
+        if not frame.filename.startswith(_NOT_THE_USERS) and frame.line:
+            return f"{Path(frame.filename).name} line {frame.lineno}: {frame.line}"
+    return ""
+
+
+def _refusal(limit: Limit) -> ExportRefused:
+    only = f"{limit.low}" if limit.low == limit.high else f"{limit.low}..{limit.high}"
+    return ExportRefused(
+        f"'{limit.dim.name}' is declared {limit.dim.low}..{limit.dim.high}, "
+        f"the traced program holds for {only}",
+        limit.line,
+    )
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause in one line: torch wraps it in pages."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[0] if lines else ""
+    return f"{type(error).__name__}: {text[:300]}"

@@ -1,0 +1,40 @@
+"""The older exporter of torch: it records the operators of one run (torch.jit.trace).
+
+Deprecated upstream, and it takes every branch as the example took it; but it writes native
+recurrent nodes and covers operators that dynamo refuses. What it bakes in, the parity check finds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from exporters.example import axes, example
+from toolkit.errors import ExportRefused
+from toolkit.model import Flat, LoadedModel
+
+_NEWEST_OPSET = 20  # torch.onnx._constants.ONNX_TORCHSCRIPT_EXPORTER_MAX_OPSET in torch 2.13
+
+
+class TorchScript:
+    name = "torchscript"
+
+    def export(self, model: LoadedModel, path: Path, *, opset: int) -> None:
+        specs = (*model.signature.inputs, *model.signature.outputs)
+        inputs = [s.name for s in model.signature.inputs]
+        try:
+            with torch.no_grad():
+                torch.onnx.export(
+                    Flat(model.module, model.signature),
+                    example(model.signature),
+                    str(path),
+                    dynamo=False,
+                    input_names=inputs,
+                    output_names=[s.name for s in model.signature.outputs],
+                    dynamic_axes={s.name: axes(s.shape) for s in specs if axes(s.shape)},
+                    opset_version=min(opset, _NEWEST_OPSET),
+                )
+        except Exception as error:
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            raise ExportRefused(f"{type(error).__name__}: {lines[0][:300]}") from error

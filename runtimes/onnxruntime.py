@@ -1,0 +1,201 @@
+"""ONNX Runtime, on the CPU and CUDA execution providers.
+
+The device that was asked for is the device that runs: where CUDA does not work the error says which
+library is missing, and nothing falls back in silence.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import io
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnxruntime as ort
+
+from toolkit.artifact import OnnxArtifact
+from toolkit.dtypes import DTYPES, numpy_dtype
+from toolkit.errors import InputError, MissingError
+from toolkit.plugins import Availability
+
+if TYPE_CHECKING:
+    from toolkit.model import LoadedModel
+
+CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+_PACKAGES = {
+    "libcublas": "nvidia-cublas",
+    "libcublasLt": "nvidia-cublas",
+    "libcudart": "nvidia-cuda-runtime",
+    "libcudnn": "nvidia-cudnn-cu13",
+    "libcufft": "nvidia-cufft",
+    "libcurand": "nvidia-curand",
+    "libnvrtc": "nvidia-cuda-nvrtc",
+}
+"""The pip package that carries each library which the CUDA provider of onnxruntime 1.31 loads."""
+
+
+class OnnxRuntime:
+    """With all graph optimizations, as in production."""
+
+    name = "onnxruntime"
+    level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+
+    def availability(self) -> Availability:
+        problem = _cuda_problem()
+        if problem is None:
+            return Availability(("cuda", "cpu"), {})
+        return Availability(("cpu",), {"cuda": problem})
+
+    def load(self, subject: OnnxArtifact | LoadedModel, device: str) -> OnnxRuntimeSession:
+        if not isinstance(subject, OnnxArtifact):
+            raise InputError(f"'{subject.origin}' is not an ONNX file", "export it first")
+        device = "cpu" if device == "cpu" else self.availability().require(device)
+        return OnnxRuntimeSession(subject, device, _session(subject.path, device, self.level))
+
+
+class Unoptimized(OnnxRuntime):
+    """The graph as it is written: what a check compares the optimized one with."""
+
+    name = "onnxruntime-unoptimized"
+    level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+
+
+class OnnxRuntimeSession:
+    """A loaded ONNX file; inputs and outputs by name."""
+
+    def __init__(self, artifact: OnnxArtifact, device: str, session: ort.InferenceSession) -> None:
+        self.signature = artifact.signature
+        self.device = device
+        self.providers: tuple[str, ...] = tuple(session.get_providers())
+        self._session = session
+        self._outputs = [o.name for o in session.get_outputs()]
+        declared = (*artifact.inputs, *artifact.outputs)
+        self._bfloat16 = any(d.dtype == "bfloat16" for d in declared)
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Raises InputError with ONNX Runtime's own reason where it refuses the feed."""
+        try:
+            if self._bfloat16:
+                values = self._session.run_with_ort_values(None, _ort_values(feeds))
+                arrays = [_numpy(value) for value in values]
+            else:
+                arrays = self._session.run(self._outputs, dict(feeds))
+        except Exception as error:
+            raise InputError(f"ONNX Runtime: {_reason(error)}", _shapes(feeds)) from error
+        return dict(zip(self._outputs, arrays, strict=True))
+
+
+def _session(path: Path, device: str, level: Any) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.graph_optimization_level = level
+    options.log_severity_level = 3  # errors: warnings about shapes are the parity check's to make
+    if device == "cpu":
+        return _loaded(path, options, [CPU])
+    # TF32 is on by default and costs 13 bits of each product: a parity check could not pass.
+    cuda = (CUDA, {"use_tf32": "0"})
+    options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    with contextlib.suppress(InputError):
+        return _loaded(path, options, [cuda])
+    # Shape arithmetic belongs on the CPU and then needs its provider; CUDA must still come first.
+    options.add_session_config_entry("session.disable_cpu_ep_fallback", "0")
+    session = _loaded(path, options, [cuda, CPU])
+    if session.get_providers()[0] != CUDA:
+        raise MissingError("ONNX Runtime fell back to the CPU", "see `onnxport doctor`")
+    return session
+
+
+def _loaded(path: Path, options: ort.SessionOptions, providers: list[Any]) -> ort.InferenceSession:
+    try:
+        return ort.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:
+        raise InputError(
+            f"ONNX Runtime {ort.__version__} cannot load '{path.name}': {_reason(error)}",
+            "`onnxport inspect` shows its opset and operators",
+        ) from error
+
+
+@cache
+def _cuda_problem() -> tuple[str, str] | None:
+    """Why the CUDA provider does not work here and how to mend it; None where it works."""
+    if CUDA not in ort.get_available_providers():
+        return (
+            "this ONNX Runtime is a build without CUDA",
+            "pip uninstall -y onnxruntime; pip install --force-reinstall onnxruntime-gpu",
+        )
+    try:
+        ctypes.CDLL("libcuda.so.1" if hasattr(ctypes, "RTLD_GLOBAL") else "nvcuda.dll")
+    except OSError:
+        return ("this machine has no NVIDIA driver (libcuda is missing)", "use --device cpu")
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(Exception):
+        ort.preload_dlls()  # finds the nvidia-* wheels beside it; prints, never raises
+    return _missing_library() or _failing_session()
+
+
+def _missing_library() -> tuple[str, str] | None:
+    folder = Path(ort.__file__).parent / "capi"
+    try:
+        for name in ("libonnxruntime_providers_shared.so", "libonnxruntime_providers_cuda.so"):
+            if (folder / name).exists():
+                ctypes.CDLL(str(folder / name), ctypes.RTLD_GLOBAL)
+    except OSError as error:
+        found = re.match(r"(lib\w+?)[.\-]\S*", str(error))
+        if found and found[1] in _PACKAGES:
+            return (
+                f"CUDA library {found[0]} is missing".replace(":", ""),
+                f"pip install {_PACKAGES[found[1]]}",
+            )
+    return None
+
+
+def _failing_session() -> tuple[str, str] | None:
+    """Open a tiny session on the GPU: the only sure sign that the provider works."""
+    from onnx import TensorProto, helper
+
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    out = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
+    graph = helper.make_graph([helper.make_node("Add", ["x", "x"], ["y"])], "g", [value], [out])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        session = ort.InferenceSession(model.SerializeToString(), options, providers=[CUDA])
+        session.run(None, {"x": np.ones(1, np.float32)})
+        works = session.get_providers()[0] == CUDA
+    except Exception as error:
+        return (f"the CUDA provider fails: {_reason(error)}", "see `onnxport doctor`")
+    return None if works else ("the CUDA provider does not load", "see `onnxport doctor`")
+
+
+def _ort_values(feeds: Mapping[str, np.ndarray]) -> dict[str, ort.OrtValue]:
+    """bfloat16 has no numpy type of its own: it is handed over by its bits."""
+    values = {}
+    for name, array in feeds.items():
+        if array.dtype == numpy_dtype("bfloat16"):
+            bits, code = array.view(np.uint16), DTYPES["bfloat16"].onnx
+            values[name] = ort.OrtValue.ortvalue_from_numpy_with_onnx_type(bits, code)
+        else:
+            values[name] = ort.OrtValue.ortvalue_from_numpy(array)
+    return values
+
+
+def _numpy(value: ort.OrtValue) -> np.ndarray:
+    if value.data_type() != "tensor(bfloat16)":
+        return np.asarray(value.numpy())
+    import torch.utils.dlpack
+
+    tensor = torch.utils.dlpack.from_dlpack(value._ortvalue.to_dlpack())
+    return tensor.view(torch.int16).numpy().view(numpy_dtype("bfloat16"))
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : ", "", text)[:300]
+
+
+def _shapes(feeds: Mapping[str, np.ndarray]) -> str:
+    return "fed with " + ", ".join(f"{name} {a.dtype}{list(a.shape)}" for name, a in feeds.items())

@@ -1,0 +1,5 @@
+"""`python -m toolkit`: the same as `onnxport`."""
+
+from toolkit.cli import main
+
+main()

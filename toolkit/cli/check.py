@@ -1,0 +1,83 @@
+"""`onnxport check`"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from toolkit.cli import options
+
+
+@click.command()
+@click.argument("model")
+@click.option("--against", metavar="SOURCE|FILE", help="The original; by default the file's own.")
+@options.weights
+@options.signature
+@options.budget("30s", "Decides how many cases run.")
+@options.seed
+@click.option("--cases", "limit", default=128, show_default=True, help="At most so many.")
+@click.option("--case", default="", metavar="TEXT", help="Only this one, as printed by a failure.")
+@options.device("cpu")
+@options.data
+@options.min_sqnr
+@click.option("--rtol", type=float, help="A fixed relative tolerance instead of the verdict.")
+@click.option("--atol", type=float, help="A fixed absolute tolerance instead of the verdict.")
+@options.as_json
+def check(
+    model: str,
+    against: str | None,
+    weights: Path | None,
+    signature: str | None,
+    budget: float,
+    seed: int,
+    limit: int,
+    case: str,
+    device: str,
+    data: Path | None,
+    min_sqnr: float | None,
+    rtol: float | None,
+    atol: float | None,
+    as_json: bool,
+) -> None:
+    """Prove that MODEL behaves like its original over its whole signature.
+
+    Exits 0 where it does and 1 where it does not. int8 files are judged by --min-sqnr.
+    """
+    import toolkit
+    from toolkit.report import console, lines
+
+    explicit = rtol is not None or atol is not None
+    with console.Live() as live:
+        live.stage("check")
+        report = toolkit.check(
+            model,
+            against=against,
+            weights=weights,
+            signature=signature,
+            data=data,
+            device=device,
+            budget=budget,
+            seed=seed,
+            limit=limit,
+            case=case,
+            tolerance=toolkit.Tolerance(rtol=rtol, atol=atol) if explicit else None,
+            fidelity=toolkit.Budget(min_sqnr=min_sqnr) if min_sqnr is not None else None,
+            listener=live,
+        )
+    if as_json:
+        lines.print_json(report.to_dict())
+    else:
+        lines.show_parity(report, _rerun())
+    sys.exit(report.exit_code)
+
+
+def _rerun() -> str:
+    """This command without a case of its own."""
+    words = ["onnxport", *sys.argv[1:]]
+    if "--case" in words:
+        at = words.index("--case")
+        del words[at : at + 2]
+    return shlex.join(words)

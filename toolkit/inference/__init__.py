@@ -1,0 +1,1 @@
+"""Running models: in this process, in a child process, over files of any length."""

@@ -1,0 +1,158 @@
+"""Arrays in files, by input name, without reading more of them than is asked for.
+
+`.npy` holds one input, `.npz` one array an input. Nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from toolkit.errors import InputError
+from toolkit.signature import Signature
+
+DEFAULT_BATCH = 32
+CALIBRATION_ROWS = 256
+"""How many rows give the ranges of static quantization; more change little and cost memory."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """The inputs of a model, for any number of rows: more than it may take at once."""
+
+    signature: Signature
+    arrays: Mapping[str, np.ndarray]
+
+    @property
+    def batched(self) -> tuple[str, ...]:
+        """The inputs that have a row a sample; the others go along whole with every batch."""
+        specs = self.signature.inputs
+        if batch := self.signature.batch:
+            return tuple(s.name for s in specs if s.shape and s.shape[0] == batch)
+        leading = {s.shape[0] if s.shape else None for s in specs}
+        return tuple(s.name for s in specs) if len(leading) == 1 and None not in leading else ()
+
+    @property
+    def rows(self) -> int:
+        return len(self.arrays[self.batched[0]]) if self.batched else 1
+
+    def batch_size(self, wanted: int | None = None) -> int:
+        """How many rows go together: the legal size nearest to `wanted`."""
+        if batch := self.signature.batch:
+            return self.signature.dim(batch).snap(wanted or DEFAULT_BATCH)
+        fixed = self.signature.inputs[0].shape[0] if self.batched else 1
+        return int(fixed)
+
+    def after_calibration(self) -> Data:
+        """The rows that calibration does not use, where there are as many again; else all."""
+        if self.rows < 2 * CALIBRATION_ROWS:
+            return self
+        rows = {n: a[CALIBRATION_ROWS:] for n, a in self.arrays.items() if n in self.batched}
+        return Data(self.signature, {**self.arrays, **rows})
+
+    def batches(self, wanted: int | None = None) -> Iterator[tuple[dict[str, np.ndarray], int]]:
+        """Feeds of `batch_size` rows each, with the number of rows that count.
+
+        The last one is filled up by repeating its last row where fewer would not be legal.
+        """
+        size, batch = self.batch_size(wanted), self.signature.batch
+        for start in range(0, self.rows, size):
+            count = min(size, self.rows - start)
+            legal = batch is not None and count in self.signature.dim(batch).sizes
+            padded = count if legal or not self.batched else _enough(self, count, size)
+            yield self._feed(start, count, padded), count
+
+    def _feed(self, start: int, count: int, padded: int) -> dict[str, np.ndarray]:
+        feed = {}
+        for name, array in self.arrays.items():
+            if name not in self.batched:
+                feed[name] = np.asarray(array)
+                continue
+            rows = np.asarray(array[start : start + count])
+            missing = np.repeat(rows[-1:], padded - count, axis=0)
+            feed[name] = np.concatenate([rows, missing]) if padded > count else rows
+        return feed
+
+
+def _enough(data: Data, count: int, size: int) -> int:
+    batch = data.signature.batch
+    if batch is None:
+        return size
+    return next((n for n in data.signature.dim(batch).legal if n >= count), size)
+
+
+def open_data(path: Path | str, signature: Signature) -> Data:
+    """Open `.npy` or `.npz` for a model. Raises InputError where names or row counts do not fit."""
+    path = Path(path)
+    names = [s.name for s in signature.inputs]
+    if not path.is_file():
+        raise InputError(f"there is no file '{path}'", "name an .npy or .npz file")
+    try:
+        if path.suffix == ".npz":
+            arrays = _read_npz(path)
+        else:
+            if len(names) > 1:
+                raise InputError(
+                    f"'{path}' holds one array, the model has the inputs {', '.join(names)}",
+                    "save them with np.savez(path, " + ", ".join(f"{n}=..." for n in names) + ")",
+                )
+            arrays = {names[0]: np.load(path, mmap_mode="r", allow_pickle=False)}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"'{path}' is not an array file: {str(error).splitlines()[0][:200]}",
+            "write it with np.save or np.savez, without objects",
+        ) from error
+    return from_arrays(arrays, signature)
+
+
+def from_arrays(arrays: Mapping[str, np.ndarray], signature: Signature) -> Data:
+    """Data from arrays in memory. Raises InputError where names or row counts do not fit."""
+    names = [s.name for s in signature.inputs]
+    if unknown := sorted(set(arrays) - set(names)):
+        raise InputError(f"there is no input '{unknown[0]}'", "inputs are: " + ", ".join(names))
+    if missing := [n for n in names if n not in arrays]:
+        raise InputError(f"input '{missing[0]}' is missing", "the data has: " + ", ".join(arrays))
+    data = Data(signature, arrays)
+    counts = {name: len(arrays[name]) for name in data.batched if arrays[name].ndim}
+    if len(set(counts.values())) > 1:
+        shown = ", ".join(f"{n} {c}" for n, c in counts.items())
+        raise InputError(f"inputs have different numbers of rows: {shown}", "one row a sample")
+    for spec in signature.inputs:
+        if arrays[spec.name].ndim != len(spec.shape) or not arrays[spec.name].size:
+            signature.validate({s.name: np.asarray(arrays[s.name]) for s in signature.inputs})
+    return data
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    arrays = {}
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            name = member.filename.removesuffix(".npy")
+            if member.compress_type == zipfile.ZIP_STORED:
+                arrays[name] = _mapped(path, archive, member)
+            else:
+                with archive.open(member) as file:
+                    arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
+    return arrays
+
+
+def _mapped(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    """An uncompressed member as a memory map: np.load would read all of it."""
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        header = getattr(np.lib.format, f"read_array_header_{version[0]}_0")(file)
+        inside = file.tell()
+    shape, fortran, dtype = header
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects")
+    with path.open("rb") as file:
+        file.seek(member.header_offset + 26)  # the local header's name and extra lengths
+        lengths = np.frombuffer(file.read(4), "<u2")
+    offset = member.header_offset + 30 + int(lengths.sum()) + inside
+    if not np.prod(shape):
+        return np.empty(shape, dtype)
+    return np.memmap(path, dtype, "r", offset, shape, "F" if fortran else "C")

@@ -1,0 +1,103 @@
+"""A session in a fresh child process: the file as it lies on disk; a crash ends only the child."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from toolkit import plugins
+from toolkit.artifact import OnnxArtifact, open_artifact
+from toolkit.errors import StageCrashed
+from toolkit.isolation import Worker
+
+_HERE = __name__
+_LOAD_LIMIT = 600.0
+"""Seconds that a runtime may take to load a file."""
+
+
+class IsolatedSession:
+    """The `Session` protocol over a child process; use it as a context manager.
+
+    After a crash the next run starts a new child: one bad case does not end a check.
+    """
+
+    def __init__(
+        self, artifact: OnnxArtifact, *, runtime: str = "onnxruntime", device: str = "cpu"
+    ) -> None:
+        self.signature = artifact.signature
+        self.time_limit = _LOAD_LIMIT
+        """Seconds that one run may take."""
+        self._artifact, self._runtime = artifact, runtime
+        self._worker = Worker(f"{runtime} on '{artifact.path.name}'")
+        self.device = device
+        try:
+            self.device = self._load()
+        except BaseException:
+            self._worker.__exit__()
+            raise
+
+    def __enter__(self) -> IsolatedSession:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._worker.__exit__()
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Raises InputError where the runtime refuses the feed, StageCrashed where it dies."""
+        if not self._worker.alive:
+            self._load()
+        return self._worker.call(f"{_HERE}:_run", feeds, timeout=self.time_limit).arrays
+
+    def seconds(self, feeds: Mapping[str, np.ndarray], runs: int) -> list[float]:
+        """The wall-clock time of each of `runs` runs, taken inside the child."""
+        reply = self._worker.call(f"{_HERE}:_seconds", feeds, timeout=_LOAD_LIMIT, runs=runs)
+        return [float(s) for s in reply.value]
+
+    def _load(self) -> str:
+        reply = self._worker.call(
+            f"{_HERE}:_load",
+            timeout=_LOAD_LIMIT,
+            path=str(self._artifact.path),
+            signature=str(self.signature),
+            runtime=self._runtime,
+            device=self.device,
+        )
+        return str(reply.value)
+
+
+def require_loadable(artifact: OnnxArtifact) -> None:
+    """Load a file that a stranger wrote in a child first. Raises StageCrashed where that dies."""
+    try:
+        with IsolatedSession(artifact):
+            pass
+    except StageCrashed as error:
+        error.hint = error.hint or "the file is not safe to load in this process"
+        raise
+
+
+# What follows runs in the child, which holds one session.
+_session: list[plugins.Session] = []
+
+
+def _load(
+    _: object, path: str, signature: str, runtime: str, device: str
+) -> tuple[str, dict[str, Any]]:
+    session = plugins.runtime(runtime).load(open_artifact(path, signature), device)
+    _session[:] = [session]
+    return session.device, {}
+
+
+def _run(feeds: Mapping[str, np.ndarray]) -> tuple[None, dict[str, np.ndarray]]:
+    return None, _session[0].run(feeds)
+
+
+def _seconds(feeds: Mapping[str, np.ndarray], runs: int) -> tuple[list[float], dict[str, Any]]:
+    taken = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        _session[0].run(feeds)
+        taken.append(time.perf_counter() - start)
+    return taken, {}

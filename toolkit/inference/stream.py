@@ -1,0 +1,97 @@
+"""Files in, files out: a model over any number of rows, in constant memory."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from toolkit import atomic
+from toolkit.errors import InputError
+from toolkit.inference.data import Data
+from toolkit.plugins import Session
+
+Progress = Callable[[int, int], None]
+
+
+def run_to_file(
+    session: Session,
+    data: Data,
+    out: Path,
+    *,
+    batch: int | None = None,
+    progress: Progress = lambda done, total: None,
+) -> dict[str, tuple[int, ...]]:
+    """Run all rows and write the outputs to `.npz` (or `.npy`, of a model with one output).
+
+    Each feed is validated before the runtime sees it. Returns the shape written for each output.
+    Raises InputError where a feed does not fit the signature; then nothing is written.
+    """
+    if out.suffix not in (".npz", ".npy"):
+        raise InputError(f"cannot write '{out}'", "name an .npz or .npy file")
+    with atomic.workspace(out) as folder:
+        written = _run(session, data, folder, batch, progress)
+        if out.suffix == ".npy" and len(written) > 1:
+            raise InputError(
+                f"'{out}' holds one array, the model has the outputs {', '.join(written)}",
+                "name an .npz file",
+            )
+        shapes = {name: array.shape for name, array in written.items()}
+        for array in written.values():
+            if isinstance(array, np.memmap):
+                array.flush()
+        files = [folder / f"{number}.npy" for number in range(len(written))]
+        with atomic.replacing(out) as scratch:
+            if out.suffix == ".npy":
+                files[0].replace(scratch)
+            else:
+                with zipfile.ZipFile(scratch, "w") as archive:
+                    for name, file in zip(written, files, strict=True):
+                        archive.write(file, f"{name}.npy")
+    return shapes
+
+
+def _run(
+    session: Session, data: Data, folder: Path, batch: int | None, progress: Progress
+) -> dict[str, np.ndarray]:
+    written: dict[str, np.ndarray] = {}
+    done = 0
+    for feed, count in data.batches(batch):
+        data.signature.validate(feed)
+        outputs = session.run(feed)
+        whole = data.rows == count
+        for number, (name, array) in enumerate(outputs.items()):
+            if not whole:
+                _require_rows(name, array, len(feed[data.batched[0]]))
+                array = array[:count]  # noqa: PLW2901
+            if name not in written:
+                shape = array.shape if whole else (data.rows, *array.shape[1:])
+                written[name] = _created(folder / f"{number}.npy", array.dtype, shape)
+            try:
+                written[name][... if whole else slice(done, done + count)] = array
+            except ValueError as error:
+                raise InputError(
+                    f"output '{name}' changes its shape between batches: {list(array.shape)}",
+                    "run it in one batch: --batch N",
+                ) from error
+        done += count
+        progress(done, data.rows)
+    return written
+
+
+def _require_rows(name: str, array: np.ndarray, rows: int) -> None:
+    if array.ndim == 0 or len(array) != rows:
+        raise InputError(
+            f"output '{name}' has no row a sample: its shape is {list(array.shape)}",
+            "run it in one batch: --batch N",
+        )
+
+
+def _created(path: Path, dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> np.ndarray:
+    """An array in a file, to be filled batch by batch; one without elements cannot be mapped."""
+    if not np.prod(shape):
+        np.save(path, np.empty(shape, dtype))
+        return np.empty(shape, dtype)
+    return np.lib.format.open_memmap(path, "w+", dtype, shape)

@@ -1,0 +1,65 @@
+"""What an ONNX file is: read without a runtime, and without its external weights."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from toolkit.artifact import OnnxArtifact, open_artifact, read_graph
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """The facts of one file."""
+
+    artifact: OnnxArtifact
+    bytes: int
+    parameters: int
+    """Elements of all initializers."""
+    ir_version: int
+    opsets: dict[str, int]
+    producer: str
+    operators: dict[str, int]
+    """Operator to count, the most frequent first, subgraphs included."""
+
+    def to_dict(self) -> dict[str, Any]:
+        made = self.artifact
+        return {
+            "path": str(made.path),
+            "bytes": self.bytes,
+            "parameters": self.parameters,
+            "ir_version": self.ir_version,
+            "opsets": self.opsets,
+            "producer": self.producer,
+            "signature": str(made.signature).splitlines(),
+            "signature_assumed": made.assumed,
+            "provenance": asdict(made.provenance),
+            "operators": self.operators,
+        }
+
+
+def inspect(path: Path | str) -> Inspection:
+    """Read a file's own account of itself. Raises InputError where it is not ONNX."""
+    proto = read_graph(Path(path))
+    artifact = open_artifact(path, proto=proto)
+    counts: Counter[str] = Counter()
+    pending = [proto.graph, *proto.functions]
+    while pending:
+        holder = pending.pop()
+        for node in holder.node:
+            counts[f"{node.domain}::{node.op_type}" if node.domain else node.op_type] += 1
+            for attribute in node.attribute:
+                pending += [attribute.g] if attribute.HasField("g") else []
+                pending += attribute.graphs
+    return Inspection(
+        artifact,
+        artifact.size,
+        sum(prod(t.dims) for t in proto.graph.initializer),
+        proto.ir_version,
+        {o.domain or "ai.onnx": o.version for o in proto.opset_import},
+        f"{proto.producer_name} {proto.producer_version}".strip(),
+        dict(counts.most_common()),
+    )

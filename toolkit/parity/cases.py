@@ -1,0 +1,139 @@
+"""Which inputs a check runs, most telling first. Pure: the same signature and seed, the same cases.
+
+A case is sizes, a fill and a seed, and its text reruns it: `batch=3,tokens=7,fill=zeros,seed=4`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import cycle, islice
+from math import isfinite
+
+import numpy as np
+
+from toolkit import examples
+from toolkit.errors import UsageError
+from toolkit.signature import Dim, Signature
+
+Sizes = dict[str, int]
+
+_PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Inputs of one run: the size of each dimension, how values are filled in, a seed."""
+
+    sizes: tuple[tuple[str, int], ...]
+    fill: str
+    seed: int
+
+    def __str__(self) -> str:
+        parts = [f"{name}={size}" for name, size in self.sizes]
+        return ",".join([*parts, f"fill={self.fill}", f"seed={self.seed}"])
+
+    @classmethod
+    def parse(cls, text: str, signature: Signature) -> Case:
+        """Read the text of a case. Raises UsageError where it does not fit the signature."""
+        values = dict(part.partition("=")[::2] for part in text.split(","))
+        fill, seed = values.pop("fill", "uniform"), values.pop("seed", "0")
+        names = {d.name for d in signature.dims}
+        numbers = all(v.isdigit() for v in (*values.values(), seed))
+        if set(values) != names or fill not in examples.FILLS or not numbers:
+            shown = ",".join([*(f"{n}=3" for n in sorted(names)), "fill=uniform", "seed=0"])
+            raise UsageError(f"'{text}' is not a case of this model", f"write {shown}")
+        return cls(tuple((n, int(v)) for n, v in values.items()), fill, int(seed))
+
+    def feeds(self, signature: Signature) -> dict[str, np.ndarray]:
+        """One array an input; the same every time."""
+        rng = np.random.default_rng([self.seed, *(size for _, size in self.sizes)])
+        return examples.feeds(signature, dict(self.sizes), self.fill, rng)
+
+
+def plan(
+    signature: Signature,
+    *,
+    traced: Mapping[str, int] | None = None,
+    seed: int = 0,
+    limit: int = 128,
+) -> list[Case]:
+    """At most `limit` cases over the whole signature, those that matter most first.
+
+    First sizes that no exporter saw (`traced`), then 1 and each end of each dimension, values at
+    their ends and zeros, equal and reversed sizes, primes; then every size of each dimension in
+    turn, with random fills. With 64 sizes or fewer a dimension is covered completely.
+    """
+    rng = np.random.default_rng(seed)
+    sizes = list(_telling_sizes(signature, traced or {}))
+    fills = list(_telling_fills(signature))
+    wanted = list(_interleaved(sizes, fills))
+    more = islice(_random(signature, fills, rng), 4 * limit)
+    unique = dict.fromkeys((tuple(s.items()), fill) for s, fill in (*wanted, *more))
+    if signature.dims:
+        chosen = list(unique)[:limit]
+    else:  # nothing but values can vary
+        chosen = list(islice(cycle(unique), min(limit, 6 * len(fills))))
+    return [Case(at, fill, seed + n) for n, (at, fill) in enumerate(chosen)]
+
+
+def _telling_sizes(signature: Signature, traced: Mapping[str, int]) -> Iterator[Sizes]:
+    dims = signature.dims
+    base = examples.example_sizes(signature, avoid=traced.values())
+    low = {d.name: d.low for d in dims}
+    yield base
+    yield low
+    for dim in dims:
+        yield {**base, dim.name: dim.snap(1)}
+        yield {**low, dim.name: dim.legal[-1]}
+    names = sorted(base, key=lambda n: base[n])
+    ranked = dict(zip(names, reversed([base[n] for n in names]), strict=True))
+    yield {d.name: d.snap(ranked[d.name]) for d in dims}
+    yield {d.name: d.snap(max(base.values(), default=1)) for d in dims}
+    if traced:
+        yield {d.name: d.snap(traced.get(d.name, d.low)) for d in dims}
+    for shift, _ in enumerate(_PRIMES[:6]):
+        yield {d.name: d.snap(_PRIMES[(shift + 2 * i) % 16]) for i, d in enumerate(dims)}
+    for dim in dims:
+        yield {**base, dim.name: dim.legal[-1]}
+    yield {d.name: d.legal[-1] for d in dims}
+
+
+def _telling_fills(signature: Signature) -> Iterator[str]:
+    ranges = [s.values for s in signature.inputs]
+    bounded = any(v is not None and isfinite(v.low) and isfinite(v.high) for v in ranges)
+    yield "uniform"
+    yield "zeros"
+    if bounded:
+        yield from ("low", "high", "ends")
+    if any(v is None or not (isfinite(v.low) and isfinite(v.high)) for v in ranges):
+        yield "large"
+
+
+def _interleaved(sizes: list[Sizes], fills: list[str]) -> Iterator[tuple[Sizes, str]]:
+    """Every telling size with values from the range; every other fill at the first size, early."""
+    others = iter(fills[1:])
+    for index, size in enumerate(sizes):
+        yield size, fills[0]
+        if index and (fill := next(others, None)):
+            yield sizes[0], fill
+    yield from ((sizes[0], fill) for fill in others)
+
+
+def _random(
+    signature: Signature, fills: list[str], rng: np.random.Generator
+) -> Iterator[tuple[Sizes, str]]:
+    walks = {d.name: _walk(d, rng) for d in signature.dims}
+    while walks:
+        fill = fills[0] if rng.random() < 0.7 else str(rng.choice(fills))
+        yield {name: next(walk) for name, walk in walks.items()}, fill
+
+
+def _walk(dim: Dim, rng: np.random.Generator) -> Iterator[int]:
+    """All sizes in random order, again and again; of a long range, sizes spread over its scales."""
+    if len(dim.legal) <= 64:
+        while True:
+            yield from (int(n) for n in rng.permutation(np.array(dim.legal)))
+    while True:
+        low, high = max(dim.low, 1), dim.legal[-1]
+        yield dim.snap(round(low * (high / low) ** rng.random()))

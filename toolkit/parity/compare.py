@@ -1,0 +1,172 @@
+"""Run a candidate beside its reference over the cases of a plan, within a time budget."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from toolkit.artifact import Declared
+from toolkit.dtypes import DTYPES
+from toolkit.errors import OnnxportError
+from toolkit.parity.cases import Case
+from toolkit.parity.declared import output_problems
+from toolkit.parity.fidelity import Tally
+from toolkit.parity.reference import Expectation, Noise, Reference
+from toolkit.parity.results import CaseResult
+from toolkit.parity.verdict import Judgement, Tolerance, judge
+from toolkit.plugins import Session
+
+_HOPELESS = 1e6
+"""An error this many times the yardstick is not asked about again: no noise explains it."""
+
+_FAINT = 1e-20
+"""Float outputs that never exceed this carry nothing to compare (random MobileNets: 1e-32)."""
+
+
+@dataclass
+class Evidence:
+    """What a run gathers. `low` and `high` are the extremes of each output over all cases."""
+
+    results: list[CaseResult] = field(default_factory=list)
+    unreached: list[Case] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+    """Of the cases with values from their whole range: what a lossy candidate is judged by."""
+    low: dict[str, float] = field(default_factory=dict)
+    high: dict[str, float] = field(default_factory=dict)
+    floating: dict[str, bool] = field(default_factory=dict)
+
+    def see(self, outputs: Mapping[str, np.ndarray]) -> None:
+        for name, array in outputs.items():
+            self.floating[name] = DTYPES[str(array.dtype)].kind == "f"
+            wide = array.astype(np.float64)
+            finite = wide[np.isfinite(wide)]
+            if finite.size:
+                self.low[name] = min(self.low.get(name, np.inf), float(finite.min()))
+                self.high[name] = max(self.high.get(name, -np.inf), float(finite.max()))
+
+    @property
+    def scales(self) -> dict[str, float]:
+        return {n: max(abs(self.low[n]), abs(self.high[n])) for n in self.high}
+
+    def vacuous(self) -> list[str]:
+        """Why the reference tells nothing: all outputs constant, or one fainter than noise."""
+        if not self.results:
+            return []
+        if all(self.low.get(n) == self.high.get(n) for n in self.floating):
+            return ["vacuous: the reference returns the same number everywhere, whatever it is fed"]
+        faint = [n for n, s in self.scales.items() if self.floating[n] and 0 < s < _FAINT]
+        return [
+            f"vacuous: '{n}' never exceeds {self.scales[n]:.1g} in the reference" for n in faint
+        ]
+
+
+def compare(
+    candidate: Session,
+    reference: Reference,
+    cases: Sequence[Case],
+    tolerance: Tolerance,
+    *,
+    budget: float,
+    declared: tuple[Declared, ...] = (),
+    fail_fast: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Evidence:
+    """Run the cases in order for at most about `budget` seconds.
+
+    A case that would by the look of the smaller ones not fit the rest of the budget is put off to
+    `unreached`. Raises InputError where the reference itself refuses a case.
+    """
+    evidence = Evidence()
+    clock = _Clock(budget)
+    for number, case in enumerate(cases):
+        feeds = case.feeds(reference.signature)
+        volume = sum(a.size for a in feeds.values())
+        if evidence.results and not clock.allows(volume):
+            evidence.unreached.append(case)
+            continue
+        start = time.perf_counter()
+        expected = reference.expect(feeds)
+        evidence.see(expected.plain)
+        try:
+            got = candidate.run(feeds)
+        except OnnxportError as error:
+            result = CaseResult(case, problem=error.message)
+        else:
+            result = _judge_case(got, reference, case, feeds, expected, tolerance, declared)
+            if case.fill == "uniform" and result.holds:
+                evidence.tally.add(expected.plain, got)
+        seconds = time.perf_counter() - start
+        clock.record(volume, seconds)
+        evidence.results.append(CaseResult(case, result.judgements, result.problem, seconds))
+        progress(number + 1, len(cases))
+        if fail_fast and not result.holds:
+            break
+    return evidence
+
+
+def _judge_case(
+    got: Mapping[str, np.ndarray],
+    reference: Reference,
+    case: Case,
+    feeds: Mapping[str, np.ndarray],
+    expected: Expectation,
+    tolerance: Tolerance,
+    declared: tuple[Declared, ...],
+) -> CaseResult:
+    if missing := sorted(set(expected.plain) ^ set(got)):
+        return CaseResult(case, problem=f"'{missing[0]}' is an output of one and not of the other")
+    judgements = _judged(got, expected, tolerance)
+    doubtful = any(_is_doubtful(j, got[j.output]) for j in judgements)
+    if (doubtful or not reference.has_truth) and not tolerance.explicit:
+        noise = reference.noise(case, feeds, expected)
+        judgements = _judged(got, expected, tolerance, noise)
+    promises = output_problems(declared, got, dict(case.sizes))
+    return CaseResult(case, judgements, promises[0] if promises else "")
+
+
+def _judged(
+    got: Mapping[str, np.ndarray],
+    expected: Expectation,
+    tolerance: Tolerance,
+    noise: Noise | None = None,
+) -> tuple[Judgement, ...]:
+    return tuple(
+        judge(
+            name,
+            got[name],
+            plain,
+            expected.truth[name],
+            tolerance,
+            noise=noise.spread[name] if noise else 0.0,
+            undecided=noise.undecided[name] if noise else None,
+        )
+        for name, plain in expected.plain.items()
+    )
+
+
+def _is_doubtful(judgement: Judgement, got: np.ndarray) -> bool:
+    """Worth asking how far the reference itself can tell: a near miss, or whole numbers (ties)."""
+    whole = DTYPES[str(got.dtype)].kind != "f"
+    return not judgement.holds and (whole or judgement.ratio < _HOPELESS)
+
+
+class _Clock:
+    """Says whether a case still fits, from the time that smaller ones took."""
+
+    def __init__(self, budget: float) -> None:
+        self._end = time.perf_counter() + budget
+        self._taken: dict[int, float] = {}
+
+    def record(self, volume: int, seconds: float) -> None:
+        self._taken[volume] = seconds
+
+    def allows(self, volume: int) -> bool:
+        left = self._end - time.perf_counter()
+        # Attention grows with the square of a length, the rest in proportion: between the two.
+        smaller = [v for v in self._taken if v <= volume] or list(self._taken)
+        nearest = max(smaller)
+        growth = max(1.0, volume / max(nearest, 1)) ** 1.5
+        return left > 0 and self._taken[nearest] * growth <= left

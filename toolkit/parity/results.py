@@ -1,0 +1,160 @@
+"""What a check found: immutable, printable, and the same for the same seed but for the timings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from math import isfinite
+from typing import Any
+
+from toolkit.parity.cases import Case
+from toolkit.parity.fidelity import Fidelity
+from toolkit.parity.verdict import Judgement
+from toolkit.signature import Signature
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """One case: a judgement for each output, or the reason why there is none."""
+
+    case: Case
+    judgements: tuple[Judgement, ...] = ()
+    problem: str = ""
+    seconds: float = 0.0
+
+    @property
+    def holds(self) -> bool:
+        return not self.problem and all(j.holds for j in self.judgements)
+
+    @property
+    def ratio(self) -> float:
+        return max((j.ratio for j in self.judgements), default=0.0)
+
+    @property
+    def reason(self) -> str:
+        """Why it does not hold, in one line."""
+        bad = next((j for j in self.judgements if not j.holds), None)
+        if bad is None:
+            return self.problem
+        far = f", {bad.ratio:.3g}x the error that float32 accounts for" if bad.ratio < 1e300 else ""
+        return f"'{bad.output}' {bad.reason}{far}"
+
+
+@dataclass(frozen=True)
+class ParityReport:
+    """The verdict on a candidate over a domain, and everything that it rests on."""
+
+    candidate: str
+    reference: str
+    signature: Signature
+    device: str
+    results: tuple[CaseResult, ...]
+    unreached: tuple[Case, ...] = ()
+    """Planned and not run: the time budget ended first."""
+    problems: tuple[str, ...] = ()
+    """What is wrong apart from any case: a missing input, a vacuous reference."""
+    notes: tuple[str, ...] = ()
+    scales: Mapping[str, float] = field(default_factory=dict)
+    """The largest magnitude that each output reached in the reference."""
+    fidelity: tuple[Fidelity, ...] = ()
+    """Of a lossy candidate: what it was judged by, instead of the error of float32."""
+
+    @property
+    def failures(self) -> tuple[CaseResult, ...]:
+        return tuple(r for r in self.results if not r.holds)
+
+    @property
+    def holds(self) -> bool:
+        return bool(self.results) and not self.problems and not self.failures
+
+    @property
+    def exit_code(self) -> int:
+        return 0 if self.holds else 1
+
+    @property
+    def worst(self) -> CaseResult | None:
+        return max(self.results, key=lambda r: r.ratio, default=None)
+
+    @property
+    def reason(self) -> str:
+        """Why it does not hold, in one line: the first failing case, else the first problem."""
+        if self.problems:
+            return self.problems[0]
+        if self.failures:
+            first = self.failures[0]
+            return f"{first.reason} ({first.case})"
+        return "" if self.results else "no case was run"
+
+    @property
+    def summary(self) -> str:
+        """In one line: `holds on 128 cases (batch all of 1..64), worst error ...`, or why not."""
+        if not self.holds:
+            return self.reason
+        domain = f" ({self.coverage})" if self.coverage else ""
+        told = f"holds on {len(self.results)} cases{domain}"
+        if self.fidelity or self.worst is None:
+            return told
+        return f"{told}, worst error {self.worst.ratio:.2g}x that of float32"
+
+    @property
+    def covered(self) -> dict[str, tuple[int, ...]]:
+        """The sizes of each dimension at which it was run and holds."""
+        return {
+            dim.name: tuple(sorted({dict(r.case.sizes)[dim.name] for r in self.results if r.holds}))
+            for dim in self.signature.dims
+        }
+
+    @property
+    def coverage(self) -> str:
+        """`batch all of 1..64, tokens 31 sizes in 1..512`"""
+        parts = []
+        for dim in self.signature.dims:
+            sizes = self.covered[dim.name]
+            if len(sizes) == len(dim.legal):
+                parts.append(f"{dim.name} all of {dim.low}..{dim.high}")
+            elif sizes:
+                parts.append(f"{dim.name} {len(sizes)} sizes in {sizes[0]}..{sizes[-1]}")
+        return ", ".join(parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        worst = self.worst
+        return {
+            "holds": self.holds,
+            "candidate": self.candidate,
+            "reference": self.reference,
+            "device": self.device,
+            "signature": str(self.signature),
+            "cases": len(self.results),
+            "covered": {name: ranges(sizes) for name, sizes in self.covered.items()},
+            "unreached": [str(c) for c in self.unreached],
+            "worst": {"case": str(worst.case), "ratio": _number(worst.ratio)} if worst else None,
+            "scales": dict(self.scales),
+            "fidelity": [{k: _number(v) for k, v in asdict(f).items()} for f in self.fidelity],
+            "reason": self.reason,
+            "failures": [
+                {
+                    "case": str(r.case),
+                    "reason": r.reason,
+                    "outputs": {j.output: _number(j.error) for j in r.judgements if not j.holds},
+                }
+                for r in self.failures
+            ],
+            "problems": list(self.problems),
+            "notes": list(self.notes),
+        }
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """`1..3, 5, 8..9` for 1, 2, 3, 5, 8, 9 (ascending)."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{r[0]}..{r[-1]}" if len(r) > 1 else str(r[0]) for r in runs)
+
+
+def _number(value: Any) -> Any:
+    """JSON has no NaN and no infinity: they become text."""
+    return value if not isinstance(value, float) or isfinite(value) else str(value)

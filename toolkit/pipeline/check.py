@@ -1,0 +1,215 @@
+"""Parity: prove that a file behaves like its original over a whole signature."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toolkit import plugins
+from toolkit.artifact import OnnxArtifact
+from toolkit.errors import InputError, UsageError
+from toolkit.inference.data import Data, from_arrays, open_data
+from toolkit.inference.isolated import IsolatedSession
+from toolkit.parity.cases import Case, plan
+from toolkit.parity.compare import compare
+from toolkit.parity.declared import input_problems
+from toolkit.parity.determinism import require_deterministic
+from toolkit.parity.fidelity import Budget, Tally
+from toolkit.parity.reference import Reference
+from toolkit.parity.results import ParityReport
+from toolkit.parity.verdict import Tolerance
+from toolkit.pipeline.subjects import (
+    Renamed,
+    candidate_session,
+    is_file,
+    open_file,
+    opened_source,
+    origin_of,
+)
+from toolkit.progress import SILENT, Listener
+from toolkit.signature import Signature
+
+if TYPE_CHECKING:
+    from toolkit.model import LoadedModel
+
+_ANYTHING = Tolerance(atol=inf)
+"""For lossy candidates: only shapes, dtypes and NaN are judged case by case."""
+
+
+def check(
+    subject: Any,
+    *,
+    against: Any = None,
+    signature: Signature | str | None = None,
+    weights: Path | str | None = None,
+    data: Path | str | dict[str, Any] | None = None,
+    runtime: str = "onnxruntime",
+    device: str = "cpu",
+    budget: float = 30.0,
+    seed: int = 0,
+    limit: int = 128,
+    case: str = "",
+    tolerance: Tolerance | None = None,
+    fidelity: Budget | None = None,
+    listener: Listener = SILENT,
+) -> ParityReport:
+    """Run `subject` (an ONNX file or a bundle) beside its original and judge every output.
+
+    `against`: a PyTorch source, a module, or another ONNX file; without it the source that the
+    file names. `signature`: the domain, in place of the one that the file or the model carries.
+    `case`: rerun one case by its text. A lossy file (int8) is judged by `fidelity`, on `data`
+    where it is given; any other by `tolerance`, and `fidelity` where that is passed.
+
+    Raises InputError where the original refuses its own domain or is not deterministic.
+    """
+    if not is_file(subject):
+        if not is_file(against):
+            raise UsageError("neither side is an ONNX file", "export one: onnxport export SOURCE")
+        subject, against = against, subject
+    artifact = open_file(subject, signature)
+    against = origin_of(artifact, weights) if against is None else against
+    with ExitStack() as stack:
+        if is_file(against):
+            original = open_file(against, signature)
+            reference = stack.enter_context(reference_file(original))
+            name = original.path.name
+        else:
+            claimed = signature or (None if artifact.assumed else artifact.signature)
+            loading = opened_source(against, signature=claimed, weights=weights)
+            model = stack.enter_context(loading)
+            reference, name = reference_model(model), model.origin
+            reference.notes[:0] = _loading_notes(model, artifact)
+        return check_artifact(
+            artifact,
+            reference,
+            name,
+            data=_opened(data, reference.signature),
+            runtime=runtime,
+            device=device,
+            budget=budget,
+            seed=seed,
+            limit=limit,
+            case=case,
+            tolerance=tolerance,
+            fidelity=fidelity,
+            listener=listener,
+        )
+
+
+def check_artifact(
+    artifact: OnnxArtifact,
+    reference: Reference,
+    name: str,
+    *,
+    data: Data | None = None,
+    runtime: str = "onnxruntime",
+    device: str = "cpu",
+    budget: float = 30.0,
+    seed: int = 0,
+    limit: int = 128,
+    case: str = "",
+    tolerance: Tolerance | None = None,
+    fidelity: Budget | None = None,
+    fail_fast: bool = False,
+    listener: Listener = SILENT,
+) -> ParityReport:
+    """The check itself, of an open file against an open reference called `name`."""
+    signature = reference.signature
+    lossy = fidelity is not None or (artifact.provenance.lossy and tolerance is None)
+    if case:
+        cases = [Case.parse(case, signature)]
+    else:
+        cases = plan(signature, traced=artifact.provenance.traced, seed=seed, limit=limit)
+    with candidate_session(artifact, signature, runtime=runtime, device=device) as session:
+        evidence = compare(
+            session,
+            reference,
+            cases,
+            _ANYTHING if lossy else tolerance or Tolerance(),
+            budget=budget,
+            declared=session.outputs,
+            fail_fast=fail_fast,
+            progress=listener.progress,
+        )
+        problems = input_problems(session.inputs, signature) + evidence.vacuous()
+        notes = [*reference.notes]
+        if session.by_position:
+            notes.append(f"matched by position: {session.by_position}")
+        if artifact.assumed:
+            notes.append(f"'{artifact.path.name}' carries no signature: its ranges are assumed")
+        tally = _tally(session, reference, data) if lossy and data else evidence.tally
+    return ParityReport(
+        candidate=artifact.path.name,
+        reference=name,
+        signature=signature,
+        device=session.device,
+        results=tuple(evidence.results),
+        unreached=tuple(evidence.unreached),
+        problems=tuple(problems + (_over_budget(tally, fidelity or Budget()) if lossy else [])),
+        notes=tuple(notes),
+        scales=evidence.scales,
+        fidelity=tally.result() if lossy else (),
+    )
+
+
+def reference_model(model: LoadedModel) -> Reference:
+    """Eager PyTorch, in its own precision and in float64. Raises InputError where it is random."""
+    plain = plugins.runtime("pytorch").load(model, "cpu")
+    require_deterministic(model, plain)
+    try:
+        return Reference(plain, plugins.runtime("pytorch-float64").load(model, "cpu"))
+    except Exception as error:  # deepcopy runs the module's own code
+        reference = Reference(plain, None)
+        reference.notes.append(f"the module cannot be copied to float64: {error}")
+        return reference
+
+
+@contextmanager
+def reference_file(original: OnnxArtifact) -> Iterator[Reference]:
+    """An ONNX file, optimized and as written: their difference is the rounding it allows itself."""
+    with (
+        IsolatedSession(original) as optimized,
+        IsolatedSession(original, runtime="onnxruntime-unoptimized") as written,
+    ):
+        yield Reference(optimized, written)
+
+
+def _loading_notes(model: LoadedModel, artifact: OnnxArtifact) -> list[str]:
+    notes = list(model.notes)
+    if artifact.provenance.weights and model.weights != artifact.provenance.weights:
+        notes.append("the weights file is not the one that the model was made from")
+    return notes
+
+
+def _opened(data: Any, signature: Signature) -> Data | None:
+    if data is None or isinstance(data, Data):
+        return data
+    if isinstance(data, dict):
+        return from_arrays(data, signature)
+    return open_data(data, signature)
+
+
+def _tally(session: Renamed, reference: Reference, data: Data) -> Tally:
+    tally = Tally()
+    for feed, _ in data.batches():
+        data.signature.validate(feed)
+        try:
+            tally.add(reference.expect(feed).plain, session.run(feed))
+        except ValueError as error:
+            raise InputError(str(error), "quantize fewer operators") from error
+    return tally
+
+
+def _over_budget(tally: Tally, budget: Budget) -> list[str]:
+    found = tally.result()
+    if not found:
+        return ["no floating output to judge a lossy model by"]
+    return [
+        f"{f}, below the budget of {budget.min_sqnr:g} dB"
+        + (f" and {100 * budget.min_top1:g} %" if budget.min_top1 else "")
+        for f in found
+        if not f.within(budget)
+    ]

@@ -1,0 +1,220 @@
+"""All of it: load, export, simplify, quantize, measure, bundle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from toolkit import atomic, plugins, versions
+from toolkit.artifact import OnnxArtifact, open_artifact, publish, sha256
+from toolkit.errors import InputError, StageCrashed
+from toolkit.inference.isolated import IsolatedSession
+from toolkit.latency import InProcess, Timed, Timing, measure, typical_sizes
+from toolkit.model import LoadedModel
+from toolkit.optimize.simplify import Simplified
+from toolkit.parity.fidelity import Budget
+from toolkit.parity.reference import Reference
+from toolkit.pipeline.check import reference_model
+from toolkit.pipeline.export import DEFAULT_OPSET, DEFAULT_ORDER, Exported, export_model
+from toolkit.pipeline.quantize import Metric, Quantized, best, calibration_data, quantize_artifact
+from toolkit.pipeline.simplify import simplify_artifact
+from toolkit.pipeline.subjects import BUNDLED, opened_source
+from toolkit.progress import SILENT, Listener
+from toolkit.quantization import cpu
+from toolkit.quantization.int8 import applicable
+from toolkit.signature import Signature
+
+INT8, MANIFEST, LOG = "model.int8.onnx", "manifest.json", "export.log"
+MANIFEST_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A finished folder and what was found out on the way to it."""
+
+    path: Path
+    model: OnnxArtifact
+    int8: OnnxArtifact | None
+    """None where no scheme is within the budget and faster than float32 on this machine."""
+    exported: Exported
+    simplified: Simplified
+    quantized: tuple[Quantized, ...]
+    """Every scheme that was tried; their files are gone but for the one in the bundle."""
+    verdict: str
+    """Why the int8 file is in the bundle, or why it is not."""
+    timings: tuple[Timing, ...]
+    metrics: Mapping[str, float]
+    """The caller's metric for `pytorch`, `float32` and the best int8 scheme."""
+
+
+def ship(
+    source: Any,
+    out: Path | str,
+    *,
+    signature: Signature | str | None = None,
+    weights: Path | str | None = None,
+    data: Path | str | Mapping[str, Any] | None = None,
+    metric: Metric | None = None,
+    exporters: Sequence[str] = DEFAULT_ORDER,
+    opset: int = DEFAULT_OPSET,
+    fidelity: Budget | None = None,
+    budget: float = 10.0,
+    seed: int = 0,
+    listener: Listener = SILENT,
+) -> Bundle:
+    """Make a bundle folder: the verified float32 model, the int8 one where it pays, a manifest.
+
+    `data`: rows that calibrate int8 and judge it. `metric`: a function of a session, higher is
+    better, evaluated for PyTorch, float32 and int8. `budget`: seconds for each check. `out` is a
+    new folder or an older bundle, replaced in one step at the end. Raises ParityError or
+    InputError where no exporter gives a file that holds; then `out` is as it was.
+    """
+    out = Path(out)
+    _require_replaceable(out)
+    listener.stage("load")
+    with (
+        opened_source(source, signature=signature, weights=weights) as model,
+        atomic.workspace(out) as work,
+        atomic.replacing(out) as folder,
+    ):
+        folder.mkdir()
+        log = folder / LOG
+        rows = calibration_data(data, model.signature, seed)
+        for note in model.notes:
+            listener.say(f"note: {note}")
+        listener.say(f"{model.origin}, {model.parameters:,} parameters")
+        reference = reference_model(model)
+        checks: dict[str, Any] = {"budget": budget, "seed": seed, "log": log, "listener": listener}
+
+        listener.stage("export")
+        exported = export_model(
+            model, reference, work / BUNDLED, exporters=exporters, opset=opset, **checks
+        )
+        listener.say(f"{exported.attempts[-1].exporter}: {exported.report.summary}")
+
+        listener.stage("simplify")
+        simplified = _simplified(exported.artifact, reference, work, checks)
+        listener.say(simplified.remark)
+        float32 = publish(simplified.artifact, folder / BUNDLED)
+
+        tried: tuple[Quantized, ...] = ()
+        if applicable(float32):
+            tried = quantize_artifact(
+                float32,
+                reference,
+                work,
+                rows,
+                fidelity=fidelity or Budget(),
+                metric=metric,
+                **checks,
+            )
+        chosen = best(tried)
+        verdict = _verdict(tried, chosen)
+        listener.stage("bundle")
+        listener.say(verdict)
+        timings = _timings(model, reference, float32, chosen)
+        metrics = _metrics(metric, reference, float32, chosen)
+        if chosen and chosen.artifact and chosen.ratio <= 1:
+            publish(chosen.artifact, folder / INT8)
+        found = (exported, simplified, tried, verdict, timings, metrics)
+        manifest = json.dumps(_manifest(model, folder, *found), indent=2) + "\n"
+        (folder / MANIFEST).write_text(manifest)
+    int8 = open_artifact(out / INT8) if (out / INT8).exists() else None
+    return Bundle(out, open_artifact(out / BUNDLED), int8, *found)
+
+
+def _require_replaceable(out: Path) -> None:
+    """Only a bundle may be replaced: nobody's other files are to vanish."""
+    if (
+        out.exists()
+        and not (out / MANIFEST).is_file()
+        and not (out.is_dir() and not any(out.iterdir()))
+    ):
+        raise InputError(f"'{out}' exists and is not a bundle", "name another folder, or remove it")
+
+
+def _simplified(
+    artifact: OnnxArtifact, reference: Reference, work: Path, checks: Mapping[str, Any]
+) -> Simplified:
+    folder = work / "simplified"
+    folder.mkdir()
+    try:
+        return simplify_artifact(artifact, reference, folder / BUNDLED, **checks)
+    except StageCrashed as error:  # the exported file is good without it
+        return Simplified(artifact, False, error.message)
+
+
+def _verdict(tried: Sequence[Quantized], chosen: Quantized | None) -> str:
+    if not tried:
+        return "no int8 file: the graph has no convolution, matrix product or LSTM"
+    if chosen is None:
+        return f"no int8 file: {tried[0].scheme}: {tried[0].remark}"
+    if chosen.ratio > 1:
+        return (
+            f"no int8 file: the fastest scheme ({chosen.scheme}) takes {chosen.ratio:.2f}x the time"
+            " of float32 on this machine"
+        )
+    return f"{INT8}: {chosen.scheme}, {chosen.remark}"
+
+
+def _timings(
+    model: LoadedModel, reference: Reference, float32: OnnxArtifact, chosen: Quantized | None
+) -> tuple[Timing, ...]:
+    with ExitStack() as stack:
+        subjects: dict[str, Timed] = {
+            "pytorch": InProcess(plugins.runtime("pytorch").load(model, "cpu")),
+            "float32": stack.enter_context(IsolatedSession(float32)),
+        }
+        if chosen and chosen.artifact:
+            subjects["int8"] = stack.enter_context(IsolatedSession(chosen.artifact))
+        sizes = typical_sizes(reference.signature)
+        return tuple(measure(subjects, reference.signature, sizes, budget=3.0))
+
+
+def _metrics(
+    metric: Metric | None, reference: Reference, float32: OnnxArtifact, chosen: Quantized | None
+) -> dict[str, float]:
+    if metric is None:
+        return {}
+    with IsolatedSession(float32) as session:
+        found = {"pytorch": metric(reference.plain), "float32": metric(session)}
+    if chosen and chosen.metric is not None:
+        found["int8"] = chosen.metric
+    return found
+
+
+def _manifest(
+    model: LoadedModel,
+    folder: Path,
+    exported: Exported,
+    simplified: Simplified,
+    tried: Sequence[Quantized],
+    verdict: str,
+    timings: Sequence[Timing],
+    metrics: Mapping[str, float],
+) -> dict[str, Any]:
+    files = sorted(p for p in folder.iterdir())
+    return {
+        "format": MANIFEST_FORMAT,
+        "source": model.origin,
+        "weights": model.weights,
+        "parameters": model.parameters,
+        "signature": str(model.signature).splitlines(),
+        "notes": list(model.notes),
+        "files": {p.name: {"bytes": p.stat().st_size, "sha256": sha256(p)} for p in files},
+        "export": [asdict(a) for a in exported.attempts],
+        "parity": exported.report.to_dict(),
+        "simplify": simplified.remark,
+        "int8": {
+            "verdict": verdict,
+            "tried": {q.scheme: q.remark for q in tried},
+        },
+        "latency": [asdict(t) for t in timings],
+        "metrics": dict(metrics),
+        "processor": cpu.describe(),
+        "versions": versions.installed(),
+    }

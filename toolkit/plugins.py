@@ -1,0 +1,108 @@
+"""The two protocols that exporters and runtimes implement, and how they are found.
+
+Implementations live outside `toolkit` and are named by the entry-point groups `onnxport.exporters`
+and `onnxport.runtimes`; a third party adds one in its own package the same way. None is imported
+before it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import numpy as np
+
+from toolkit.errors import MissingError, UsageError
+from toolkit.signature import Signature
+
+if TYPE_CHECKING:
+    from toolkit.artifact import OnnxArtifact
+    from toolkit.model import LoadedModel
+
+EXPORTERS, RUNTIMES = "onnxport.exporters", "onnxport.runtimes"
+
+
+@dataclass(frozen=True)
+class Availability:
+    """The devices of a runtime that work here; for the others, why not and what to do."""
+
+    devices: tuple[str, ...]
+    missing: Mapping[str, tuple[str, str]]
+    """device: (what is wrong, how to mend it)"""
+
+    def require(self, device: str) -> str:
+        """The device itself; for `auto` the best that works. Raises MissingError with the cure."""
+        if device == "auto" and self.devices:
+            return self.devices[0]
+        if device in self.devices:
+            return device
+        wrong, cure = self.missing.get(device, (f"there is no device '{device}'", ""))
+        raise MissingError(wrong, cure or "devices that work here: " + ", ".join(self.devices))
+
+
+class Exporter(Protocol):
+    """A way out of PyTorch."""
+
+    name: str
+
+    def export(self, model: LoadedModel, path: Path, *, opset: int) -> None:
+        """Write `model` as an ONNX file. Raises ExportRefused with the reason."""
+
+
+class Session(Protocol):
+    """A model that is loaded and ready to run."""
+
+    signature: Signature
+    device: str
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """One array for every output. Raises OnnxportError where the runtime refuses the feed."""
+
+
+class Runtime(Protocol):
+    """A way to execute a model."""
+
+    name: str
+
+    def availability(self) -> Availability: ...
+
+    def load(self, subject: OnnxArtifact | LoadedModel, device: str) -> Session:
+        """Raises MissingError where `device` does not work here, InputError for a bad file."""
+
+
+def names(group: str) -> tuple[str, ...]:
+    """What is installed in a group, in no particular order."""
+    return tuple(_entries(group))
+
+
+def exporter(name: str) -> Exporter:
+    return cast(Exporter, _load(EXPORTERS, name))
+
+
+def runtime(name: str) -> Runtime:
+    return cast(Runtime, _load(RUNTIMES, name))
+
+
+def _load(group: str, name: str) -> Any:
+    entries = _entries(group)
+    if not entries:
+        raise MissingError(
+            f"nothing is installed in the entry-point group '{group}'",
+            "install onnxport itself: pip install -e .",
+        )
+    if name not in entries:
+        kind = group.partition(".")[2].removesuffix("s")
+        raise UsageError(f"there is no {kind} '{name}'", "installed: " + ", ".join(entries))
+    try:
+        return entries[name].load()()
+    except ImportError as error:
+        raise MissingError(
+            f"'{name}' needs the package '{error.name}'", f"pip install 'onnxport[{name}]'"
+        ) from error
+
+
+def _entries(group: str) -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=group)}

@@ -1,0 +1,133 @@
+"""What the terminal shows with rich: stages as they happen on stderr, tables on stdout."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from toolkit.progress import Listener
+from toolkit.report.lines import WIDTH
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.progress import Progress, TaskID
+
+    from toolkit.diagnosis import Diagnosis
+    from toolkit.latency import Timing
+
+
+def out() -> Console:
+    """For results. Long lines are the terminal's to wrap, and stay whole in a pipe."""
+    return Console(soft_wrap=True, highlight=False)
+
+
+class Live(Listener):
+    """Prints a line a stage to stderr, with a spinner and a bar on a terminal and none in a pipe.
+
+    Use it as a context manager.
+    """
+
+    def __init__(self) -> None:
+        # A copy of the descriptor: stderr itself is sent to a log while torch exports.
+        self._stream = os.fdopen(os.dup(sys.stderr.fileno()), "w")
+        self._console = Console(file=self._stream, soft_wrap=True, highlight=False)
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._name, self._since = "", time.perf_counter()
+
+    def __enter__(self) -> Live:
+        if self._console.is_terminal:
+            from rich.progress import (
+                BarColumn,
+                MofNCompleteColumn,
+                Progress,
+                SpinnerColumn,
+                TextColumn,
+                TimeElapsedColumn,
+            )
+
+            columns = (
+                SpinnerColumn(),
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+            )
+            self._bar = Progress(*columns, console=self._console, transient=True)
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+        self._stream.close()
+
+    def stage(self, name: str) -> None:
+        self._name, self._since = name, time.perf_counter()
+        if self._bar:
+            if self._task is not None:
+                self._bar.remove_task(self._task)
+            self._task = self._bar.add_task(name, total=None)
+
+    def progress(self, done: int, total: int) -> None:
+        if self._bar:
+            if self._task is None:
+                self._task = self._bar.add_task(self._name)
+            self._bar.update(self._task, completed=done, total=total)
+
+    def say(self, text: str) -> None:
+        label = self._name.partition(" ")[0]
+        seconds = time.perf_counter() - self._since
+        self._console.print(f"[bold]{label:<{WIDTH}}[/bold]", end="")
+        self._console.print(text, markup=False, end="")
+        self._console.print(f" [dim]{seconds:.1f} s[/dim]")
+
+
+def show_timings(timings: Sequence[Timing]) -> None:
+    """A row for each subject and size."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("size", "subject"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("median", "time", "rounds"):
+        table.add_column(heading, justify="right")
+    for timing in timings:
+        sizes = ", ".join(f"{n} {s}" for n, s in timing.sizes.items())
+        ratio = f"{timing.ratio:.2f}x"
+        table.add_row(sizes, timing.subject, _duration(timing.seconds), ratio, str(timing.rounds))
+    out().print(table)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 0.001:
+        return f"{seconds * 1e6:.0f} us"
+    return f"{seconds * 1e3:.2f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def show_diagnosis(found: Diagnosis) -> None:
+    console = out()
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, version in found.versions.items():
+        table.add_row(name, version)
+    table.add_row("processor", found.processor)
+    console.print(table)
+    console.print()
+    for runtime, devices in found.devices.items():
+        console.print(f"[green]works[/green]   {runtime} on {', '.join(devices)}")
+    for what, (missing, cure) in found.lacking.items():
+        console.print(f"[dim]lacks[/dim]   {what}: {missing}; {cure}")
+    for problem in found.problems:
+        console.print(f"[red]broken[/red]  {problem.what}\n        mend: {problem.cure}")
+    if not found.problems:
+        console.print("[green]nothing to mend[/green]")

@@ -1,0 +1,92 @@
+"""Results as lines of text with a label each: quick to import, readable in a pipe."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from toolkit.inspection import Inspection
+    from toolkit.parity.results import ParityReport
+
+WIDTH = 10
+
+
+def print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2))
+
+
+def print_lines(rows: Iterable[tuple[str, str]], indent: str = "") -> None:
+    """One line a row, its label in bold; a label that repeats is left blank."""
+    last = None
+    for label, text in rows:
+        shown = click.style(f"{label if label != last else '':<{WIDTH}}", bold=True)
+        click.echo(f"{indent}{shown}{text}")
+        last = label
+
+
+def size(count: int) -> str:
+    """`24.1 kB`, in powers of 1000."""
+    for unit, step in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= step:
+            return f"{count / step:.1f} {unit}"
+    return f"{count} bytes"
+
+
+def show_inspection(found: Inspection) -> None:
+    artifact, made = found.artifact, found.artifact.provenance
+    opsets = ", ".join(f"{domain} {version}" for domain, version in found.opsets.items())
+    rows = [
+        ("file", f"{artifact.path}, {size(found.bytes)}, {found.parameters:,} parameters"),
+        ("format", f"IR {found.ir_version}, opset {opsets}, by {found.producer or 'unknown'}"),
+    ]
+    if made.source:
+        rows.append(("source", made.source + (" with weights" if made.weights else "")))
+    if made.stages:
+        rows.append(("stages", f"{made.exporter}: {', '.join(made.stages)}"))
+    rows.append(("nodes", ", ".join(f"{n} {op}" for op, n in found.operators.items())))
+    rows += [("signature", line) for line in str(artifact.signature).splitlines()]
+    if artifact.assumed:
+        rows.append(("note", "the file carries no signature: these ranges are assumed"))
+    print_lines(rows)
+
+
+def show_parity(report: ParityReport, rerun: str) -> None:
+    """A verdict in a line, then what it rests on; where it fails, a command that shows it again."""
+    verdict = ("holds", "green") if report.holds else ("DIFFERS", "red")
+    click.echo(
+        f"{click.style(report.candidate, bold=True)} {click.style(verdict[0], fg=verdict[1])}"
+        f" against {report.reference} on {report.device}"
+    )
+    print_lines(_facts(report, rerun), indent="  ")
+
+
+def _facts(report: ParityReport, rerun: str) -> list[tuple[str, str]]:
+    from toolkit.parity.results import ranges
+
+    facts = [("problem", p) for p in report.problems]
+    failures, cases = report.failures, len(report.results)
+    if failures:
+        facts += [
+            ("first", failures[0].reason),
+            ("case", str(failures[0].case)),
+            ("rerun", f"{rerun} --case {failures[0].case}"),
+            ("failing", f"{len(failures)} of {cases} cases"),
+        ]
+    else:
+        facts.append(("cases", f"{cases}, all hold"))
+    facts += [("fidelity", str(f)) for f in report.fidelity]
+    if report.worst and not failures and not report.fidelity:
+        ratio = f"{report.worst.ratio:.2g}x the error of float32 itself"
+        facts.append(("worst", f"{ratio} ({report.worst.case})"))
+    for name, sizes in report.covered.items():
+        facts.append(("holds at", f"{name} {ranges(sizes) or '(no size)'}"))
+    if report.unreached:
+        some = ", ".join(str(c) for c in report.unreached[:2])
+        dots = ", ..." if len(report.unreached) > 2 else ""
+        count = len(report.unreached)
+        facts.append(("unreached", f"{count} cases did not fit the budget: {some}{dots}"))
+    return facts + [("note", n) for n in report.notes]

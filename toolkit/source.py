@@ -1,0 +1,206 @@
+"""Where models come from: Python that the user names, the zoo, `.pt2` files, weights beside them.
+
+A source is text, `file.py:attribute`, `package.module:attribute`, `zoo:NAME` or `file.pt2`, with
+arguments for a factory after commas (`zoo:cnn,size=8`). Nothing but the Python that is named there
+is executed; `.pt2` files and weights are read without unpickling code.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from toolkit.errors import InputError, OnnxportError
+from toolkit.model import LoadedModel, first_line, observed
+from toolkit.signature import Signature
+
+
+def load(
+    source: str | nn.Module | tuple[nn.Module, Signature | str] | LoadedModel,
+    *,
+    signature: Signature | str | None = None,
+    weights: Path | str | None = None,
+) -> LoadedModel:
+    """Load a model and observe what it returns.
+
+    The signature is the one given, else the one that comes with the model: the second of a
+    `(module, signature)` pair, or the module's attribute `signature`. Raises InputError with the
+    cause where the source, the weights or the signature are missing or do not fit together.
+    """
+    if isinstance(source, LoadedModel):
+        return source
+    found, origin = _resolve(source) if isinstance(source, str) else (source, "")
+    module, own = found if isinstance(found, tuple) and len(found) == 2 else (found, None)
+    if not isinstance(module, nn.Module):
+        raise InputError(
+            f"'{origin or type(source).__name__}' is a {type(module).__name__}, not a model",
+            "name an nn.Module, or a function that returns one or (module, signature)",
+        )
+    contract = _contract(module, signature or own, origin)
+    digest = _load_weights(module, Path(weights)) if weights else ""
+    notes = _into_eval_mode(module)
+    model = LoadedModel(module, contract, origin or type(module).__name__, notes, digest)
+    return observed(model)
+
+
+def _resolve(source: str) -> tuple[Any, str]:
+    """What the text names, called where it is a function, and the text as it may be recorded."""
+    place, colon, attribute = source.rpartition(":")
+    if not colon and source.endswith(".pt2"):
+        from toolkit.pt2 import load_pt2
+
+        return load_pt2(Path(source)), Path(source).name
+    if not place or not attribute:
+        raise InputError(
+            f"'{source}' does not name a model",
+            "write file.py:attribute, package.module:attribute, zoo:NAME or file.pt2",
+        )
+    attribute, *arguments = attribute.split(",")
+    options = _options(arguments, source)
+    if place == "zoo":
+        from toolkit import zoo
+
+        module, signature = zoo.build(attribute, **options)
+        return (module.eval(), signature), source
+    try:
+        module = _from_file(Path(place)) if place.endswith(".py") else _from_package(place)
+    except OnnxportError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"importing '{place}' raised {type(error).__name__}: {error}".splitlines()[0],
+            _where_raised(error) or "it must be importable on its own",
+        ) from error
+    if not hasattr(module, attribute):
+        public = [n for n in vars(module) if not n.startswith("_")]
+        raise InputError(f"'{place}' has no '{attribute}'", "it has: " + ", ".join(public[-12:]))
+    recorded = source if not Path(place).is_absolute() else Path(place).name + ":" + attribute
+    return _called(getattr(module, attribute), options, source), recorded
+
+
+def _options(arguments: list[str], source: str) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for argument in arguments:
+        key, equals, text = argument.partition("=")
+        if not equals or not key.isidentifier():
+            raise InputError(
+                f"'{argument}' in '{source}' is not an argument", "write zoo:cnn,size=8"
+            )
+        try:
+            options[key] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            options[key] = text
+    return options
+
+
+def _called(found: Any, options: dict[str, Any], source: str) -> Any:
+    if isinstance(found, (nn.Module, tuple)) or not callable(found):
+        return found
+    try:
+        return found(**options)
+    except OnnxportError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"'{source}' raised {type(error).__name__}: {error}".splitlines()[0],
+            _where_raised(error) or "it is called without arguments but those after commas",
+        ) from error
+
+
+def _where_raised(error: BaseException) -> str:
+    """The innermost line of the user's own code, as 'file.py line 3, in build'."""
+    trace, place = error.__traceback__, ""
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if "importlib" not in code.co_filename and Path(code.co_filename) != Path(__file__):
+            place = f"raised in {Path(code.co_filename).name} line {trace.tb_lineno}"
+        trace = trace.tb_next
+    return place
+
+
+def _from_file(path: Path) -> Any:
+    if not path.is_file():
+        raise InputError(f"there is no file '{path}'", "check the path before the colon")
+    name = f"onnxport_source_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    _see(path.resolve().parent)
+    sys.modules[name] = module  # dataclasses and pickling look it up
+    spec.loader.exec_module(module)
+    return module
+
+
+def _from_package(name: str) -> Any:
+    _see(Path.cwd())
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(error.name + ".")):
+            raise InputError(
+                f"there is no module '{name}'", "is it installed, or below this folder?"
+            ) from error
+        raise
+
+
+def _see(folder: Path) -> None:
+    """Let the source import its neighbours, after everything installed so that it hides nothing."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+
+def _contract(module: nn.Module, given: Any, origin: str) -> Signature:
+    given = given or getattr(module, "signature", None)
+    if isinstance(given, str):
+        return Signature.parse(given)
+    if isinstance(given, Signature):
+        return given
+    raise InputError(
+        f"'{origin or type(module).__name__}' has no signature",
+        "return (module, signature), set module.signature, or pass one:"
+        " --signature 'x: float32[batch, 4]; where batch = 1..64'",
+    )
+
+
+def _load_weights(module: nn.Module, path: Path) -> str:
+    """Load a state dict from `.safetensors`, or from a torch file read with weights_only."""
+    if not path.is_file():
+        raise InputError(f"there is no weights file '{path}'", "check the path")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            state = load_file(path)
+        else:
+            state = torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:
+        raise InputError(
+            f"'{path}' is not a state dict that can be read safely: {first_line(error)}",
+            "save it with safetensors.torch.save_file(model.state_dict(), path)",
+        ) from error
+    try:
+        module.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        lines = [line.strip() for line in str(error).splitlines()]
+        raise InputError(
+            f"'{path}' does not fit the model: {lines[min(1, len(lines) - 1)]}",
+            "names and shapes must be those of model.state_dict()",
+        ) from error
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _into_eval_mode(module: nn.Module) -> tuple[str, ...]:
+    training = [name or "the model" for name, m in module.named_modules() if m.training]
+    if not training:
+        return ()
+    module.eval()
+    return (f"{training[0]} was in training mode: it is exported and checked in eval mode",)
