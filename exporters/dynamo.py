@@ -201,6 +201,8 @@ def _reason(error: BaseException) -> str:
     """The innermost cause in one line: torch wraps it in pages."""
     while error.__cause__ is not None:
         error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].startswith("Constraints violated"):
+        lines = lines[1:]
     text = lines[0] if lines else ""
     return f"{type(error).__name__}: {text[:300]}"

@@ -20,7 +20,7 @@ import onnxruntime as ort
 
 from toolkit.artifact import OnnxArtifact
 from toolkit.dtypes import DTYPES, numpy_dtype
-from toolkit.errors import InputError, MissingError
+from toolkit.errors import InputError, MissingError, NotLoadable
 from toolkit.plugins import Availability
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _loaded(path: Path, options: ort.SessionOptions, providers: list[Any]) -> or
     try:
         return ort.InferenceSession(str(path), options, providers=providers)
     except Exception as error:
-        raise InputError(
+        raise NotLoadable(
             f"ONNX Runtime {ort.__version__} cannot load '{path.name}': {_reason(error)}",
             "`onnxport inspect` shows its opset and operators",
         ) from error

@@ -10,9 +10,8 @@ import numpy as np
 import torch
 
 from toolkit.artifact import OnnxArtifact
-from toolkit.dtypes import numpy_dtype
 from toolkit.errors import InputError
-from toolkit.model import Flat, LoadedModel, refusal, to_tensor
+from toolkit.model import Flat, LoadedModel, refusal, to_array, to_tensor
 from toolkit.plugins import Availability
 
 
@@ -68,11 +67,5 @@ class PyTorchSession:
         except Exception as error:
             raise refusal(error, feeds) from error
         named = zip(self.signature.outputs, outputs, strict=True)
-        return {spec.name: _array(tensor) for spec, tensor in named}
-
-
-def _array(tensor: torch.Tensor) -> np.ndarray:
-    tensor = tensor.detach().cpu()
-    if tensor.dtype == torch.bfloat16:  # numpy has none: by way of its bits
-        return tensor.contiguous().view(torch.int16).numpy().view(numpy_dtype("bfloat16"))
-    return np.array(tensor.numpy())  # not a view of a buffer that the module may write to again
+        # Copies: a module may write to a buffer that it returned.
+        return {spec.name: np.array(to_array(tensor)) for spec, tensor in named}

@@ -21,6 +21,7 @@ from toolkit.proto import parse_model
 from toolkit.signature import Choices, Dim, Interval, Signature, TensorSpec
 
 if TYPE_CHECKING:
+    import numpy as np
     from onnx import ModelProto, ValueInfoProto
 
 SIGNATURE_KEY, PROVENANCE_KEY = "onnxport.signature", "onnxport.provenance"
@@ -164,6 +165,13 @@ def read_model(artifact: OnnxArtifact) -> ModelProto:
         return onnx.load(str(artifact.path))
     except Exception as error:
         raise _not_onnx(artifact.path, error) from error
+
+
+def read_weights(artifact: OnnxArtifact) -> dict[str, np.ndarray]:
+    """The initializers of the main graph by name."""
+    from onnx import numpy_helper
+
+    return {t.name: numpy_helper.to_array(t) for t in read_model(artifact).graph.initializer}
 
 
 def sha256(path: Path) -> str:

@@ -39,6 +39,8 @@ def example_sizes(signature: Signature, avoid: Iterable[int] = ()) -> dict[str, 
 
 def _untaken(dim: Dim, taken: set[int]) -> int:
     free = [n for n in dim.legal[:256] if n not in taken]
+    if dim.step > 1:  # of 32, 64, 96 an exporter sees 1, 2, 3, and 1 is special there too
+        free = [n for n in free if n // dim.step > 1] or free
     # Primes from 5 up: not a number of directions, heads or channels that a model may hold inside.
     return min(free, key=lambda n: (n not in _PRIMES or n < 5, n), default=dim.high)
 

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from toolkit import examples
-from toolkit.dtypes import DTYPES
+from toolkit.dtypes import DTYPES, numpy_dtype
 from toolkit.errors import InputError, OnnxportError
 from toolkit.signature import Signature, TensorSpec
 
@@ -28,12 +28,17 @@ class LoadedModel:
     signature: Signature
     origin: str
     notes: tuple[str, ...] = ()
-    weights: str = ""
+    digest: str = ""
     """SHA-256 of the weights file, where one was given."""
 
     @property
     def parameters(self) -> int:
         return sum(p.numel() for p in self.module.parameters())
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Parameters and buffers by name, without a copy where they are on the CPU."""
+        state = (*self.module.named_parameters(), *self.module.named_buffers())
+        return {name: to_array(tensor) for name, tensor in state}
 
 
 class Flat(nn.Module):
@@ -134,6 +139,14 @@ def _try_out(model: LoadedModel, sizes: Mapping[str, int]) -> list[tuple[str, to
     if not found:
         raise InputError("the model returns no tensor", "return at least one")
     return found
+
+
+def to_array(tensor: torch.Tensor) -> np.ndarray:
+    """The tensor as numpy sees it: a view of its memory where it is on the CPU."""
+    tensor = tensor.detach().cpu()
+    if tensor.dtype == torch.bfloat16:  # numpy has none: by way of its bits
+        return tensor.contiguous().view(torch.int16).numpy().view(numpy_dtype("bfloat16"))
+    return tensor.numpy()
 
 
 def refusal(error: Exception, feeds: Mapping[str, np.ndarray]) -> InputError:

@@ -188,11 +188,11 @@ class Signature:
 
     @property
     def batch(self) -> str | None:
-        """The dimension that leads every input that has a named one; None where they differ."""
-        leading = {s.shape[0] for s in self.inputs if s.shape and isinstance(s.shape[0], str)}
-        elsewhere = {n for s in self.inputs for n in s.shape[1:] if isinstance(n, str)}
-        only = leading - elsewhere
-        return str(only.pop()) if len(leading) == 1 and only else None
+        """The dimension that leads every input (but scalars) and stands nowhere else, if any."""
+        leading = {s.shape[0] for s in self.inputs if s.shape}
+        elsewhere = {n for s in self.inputs for n in s.shape[1:]}
+        only = next(iter(leading - elsewhere), None) if len(leading) == 1 else None
+        return only if isinstance(only, str) else None
 
     def validate(self, feeds: Mapping[str, np.ndarray]) -> dict[str, int]:
         """Check a feed and return the size of each dimension.

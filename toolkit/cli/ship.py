@@ -22,6 +22,8 @@ from toolkit.cli import options
 @click.option("--opset", default=20, show_default=True, help="Of the files.")
 @options.budget("10s", "For each check.")
 @options.seed
+@options.time_limit
+@options.memory_limit
 def ship(
     source: str,
     out: Path,
@@ -33,6 +35,8 @@ def ship(
     opset: int,
     budget: float,
     seed: int,
+    time_limit: float,
+    memory_limit: int | None,
 ) -> None:
     """Make a bundle folder of SOURCE: export, simplify, quantize, check, measure.
 
@@ -55,6 +59,8 @@ def ship(
             opset=opset,
             budget=budget,
             seed=seed,
+            time_limit=time_limit,
+            memory_limit=memory_limit,
             listener=live,
         )
     console.show_timings(bundle.timings)

@@ -31,10 +31,11 @@ class Data:
     def batched(self) -> tuple[str, ...]:
         """The inputs that have a row a sample; the others go along whole with every batch."""
         specs = self.signature.inputs
-        if batch := self.signature.batch:
-            return tuple(s.name for s in specs if s.shape and s.shape[0] == batch)
-        leading = {s.shape[0] if s.shape else None for s in specs}
-        return tuple(s.name for s in specs) if len(leading) == 1 and None not in leading else ()
+        leading = {s.shape[0] for s in specs if s.shape}
+        fixed = len(leading) == 1 and isinstance(next(iter(leading)), int)
+        if self.signature.batch is None and not fixed:
+            return ()
+        return tuple(s.name for s in specs if s.shape)
 
     @property
     def rows(self) -> int:
@@ -44,8 +45,8 @@ class Data:
         """How many rows go together: the legal size nearest to `wanted`."""
         if batch := self.signature.batch:
             return self.signature.dim(batch).snap(wanted or DEFAULT_BATCH)
-        fixed = self.signature.inputs[0].shape[0] if self.batched else 1
-        return int(fixed)
+        specs = (s for s in self.signature.inputs if s.shape)
+        return int(next(specs).shape[0]) if self.batched else 1
 
     def after_calibration(self) -> Data:
         """The rows that calibration does not use, where there are as many again; else all."""

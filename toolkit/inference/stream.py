@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from toolkit import atomic
+from toolkit.dtypes import DTYPES
 from toolkit.errors import InputError
 from toolkit.inference.data import Data
 from toolkit.plugins import Session
@@ -56,6 +57,8 @@ def run_to_file(
 def _run(
     session: Session, data: Data, folder: Path, batch: int | None, progress: Progress
 ) -> dict[str, np.ndarray]:
+    if data.rows > data.batch_size(batch):
+        _require_independent_rows(session, data)
     written: dict[str, np.ndarray] = {}
     done = 0
     for feed, count in data.batches(batch):
@@ -79,6 +82,28 @@ def _run(
         done += count
         progress(done, data.rows)
     return written
+
+
+def _require_independent_rows(session: Session, data: Data) -> None:
+    """Is what leads the inputs a batch, or a time that must not be cut? Run two rows both ways."""
+    batch = data.signature.batch
+    if batch is None or not {1, 2} <= set(data.signature.dim(batch).legal):
+        return
+    (both, _), (one, _) = next(data.batches(2)), next(data.batches(1))
+    data.signature.validate(both)
+    together, alone = session.run(both), session.run(one)
+    for name, array in alone.items():
+        if DTYPES[str(array.dtype)].kind != "f" or not array.size:
+            continue
+        same_rows = together[name].shape[:1] == (2,) and array.shape[:1] == (1,)
+        first = together[name][:1].astype(np.float64) if same_rows else array
+        apart = np.abs(first - array) if first.shape == array.shape else np.array([np.inf])
+        # 5 %: dynamic int8 takes its ranges from the whole batch, so rows are not quite alone.
+        if not same_rows or apart.max(initial=0.0) > 0.05 * np.abs(array).max():
+            raise InputError(
+                f"'{batch}' is no batch: a row of '{name}' depends on the rows beside it",
+                f"run all {data.rows} rows at once: --batch {data.rows}, in the signature's range",
+            )
 
 
 def _require_rows(name: str, array: np.ndarray, rows: int) -> None:

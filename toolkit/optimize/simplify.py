@@ -13,6 +13,9 @@ from toolkit.isolation import Worker
 _GROWTH = 1.01
 """A simplified file may be this many times the size of its input (metadata may move)."""
 
+_WORTH = 0.98
+"""Without fewer nodes, it must be at most this many times the size to be worth another file."""
+
 
 @dataclass(frozen=True)
 class Simplified:
@@ -58,13 +61,15 @@ def simplify(
 
 def _judged(before: OnnxArtifact, after: OnnxArtifact) -> Simplified:
     old, new = operators(before), operators(after)
-    counts = f"{old.total()} -> {new.total()} nodes"
-    if old == new and after.size >= before.size:
-        return Simplified(before, False, f"nothing to simplify ({old.total()} nodes)")
     if new.total() > old.total():
-        return Simplified(before, False, f"undone: it has more nodes ({counts})")
+        return Simplified(before, False, f"undone: {old.total()} -> {new.total()} nodes")
+    if new.total() == old.total() and after.size > before.size * _WORTH:
+        return Simplified(before, False, f"nothing to simplify ({old.total()} nodes)")
     gone = ", ".join(f"{n} {op}" for op, n in (old - new).most_common(3))
-    return Simplified(after, True, counts + (f" (without {gone})" if gone else ""))
+    remark = f"{old.total()} -> {new.total()} nodes" + (f" (without {gone})" if gone else "")
+    if after.size < before.size * _WORTH:
+        remark += f", {after.size / before.size:.2f}x the size"
+    return Simplified(after, True, remark)
 
 
 def operators(artifact: OnnxArtifact) -> Counter[str]:

@@ -8,19 +8,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from toolkit.artifact import Declared
 from toolkit.dtypes import DTYPES
 from toolkit.errors import OnnxportError
 from toolkit.parity.cases import Case
-from toolkit.parity.declared import output_problems
 from toolkit.parity.fidelity import Tally
-from toolkit.parity.reference import Expectation, Noise, Reference
+from toolkit.parity.judging import Judge
+from toolkit.parity.reference import Reference
 from toolkit.parity.results import CaseResult
-from toolkit.parity.verdict import Judgement, Tolerance, judge
 from toolkit.plugins import Session
-
-_HOPELESS = 1e6
-"""An error this many times the yardstick is not asked about again: no noise explains it."""
 
 _FAINT = 1e-20
 """Float outputs that never exceed this carry nothing to compare (random MobileNets: 1e-32)."""
@@ -66,11 +61,10 @@ class Evidence:
 def compare(
     candidate: Session,
     reference: Reference,
+    judge: Judge,
     cases: Sequence[Case],
-    tolerance: Tolerance,
     *,
     budget: float,
-    declared: tuple[Declared, ...] = (),
     fail_fast: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evidence:
@@ -95,7 +89,7 @@ def compare(
         except OnnxportError as error:
             result = CaseResult(case, problem=error.message)
         else:
-            result = _judge_case(got, reference, case, feeds, expected, tolerance, declared)
+            result = judge(case, feeds, expected, got)
             if case.fill == "uniform" and result.holds:
                 evidence.tally.add(expected.plain, got)
         seconds = time.perf_counter() - start
@@ -105,52 +99,6 @@ def compare(
         if fail_fast and not result.holds:
             break
     return evidence
-
-
-def _judge_case(
-    got: Mapping[str, np.ndarray],
-    reference: Reference,
-    case: Case,
-    feeds: Mapping[str, np.ndarray],
-    expected: Expectation,
-    tolerance: Tolerance,
-    declared: tuple[Declared, ...],
-) -> CaseResult:
-    if missing := sorted(set(expected.plain) ^ set(got)):
-        return CaseResult(case, problem=f"'{missing[0]}' is an output of one and not of the other")
-    judgements = _judged(got, expected, tolerance)
-    doubtful = any(_is_doubtful(j, got[j.output]) for j in judgements)
-    if (doubtful or not reference.has_truth) and not tolerance.explicit:
-        noise = reference.noise(case, feeds, expected)
-        judgements = _judged(got, expected, tolerance, noise)
-    promises = output_problems(declared, got, dict(case.sizes))
-    return CaseResult(case, judgements, promises[0] if promises else "")
-
-
-def _judged(
-    got: Mapping[str, np.ndarray],
-    expected: Expectation,
-    tolerance: Tolerance,
-    noise: Noise | None = None,
-) -> tuple[Judgement, ...]:
-    return tuple(
-        judge(
-            name,
-            got[name],
-            plain,
-            expected.truth[name],
-            tolerance,
-            noise=noise.spread[name] if noise else 0.0,
-            undecided=noise.undecided[name] if noise else None,
-        )
-        for name, plain in expected.plain.items()
-    )
-
-
-def _is_doubtful(judgement: Judgement, got: np.ndarray) -> bool:
-    """Worth asking how far the reference itself can tell: a near miss, or whole numbers (ties)."""
-    whole = DTYPES[str(got.dtype)].kind != "f"
-    return not judgement.holds and (whole or judgement.ratio < _HOPELESS)
 
 
 class _Clock:

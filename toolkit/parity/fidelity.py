@@ -28,8 +28,9 @@ class Fidelity:
 
     output: str
     sqnr: float
-    """dB, over all elements together."""
+    """10 log10(sum r^2 / sum (r - c)^2), in dB, over all elements together; inf where equal."""
     cosine: float
+    """r.c / (|r| |c|), over all elements as one vector."""
     top1: float | None
     """Share of rows [rows, classes] with the same largest entry; None for other shapes."""
     rows: int

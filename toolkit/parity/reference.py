@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,11 +36,21 @@ class Noise:
 class Reference:
     """Two sessions of the original: `plain` in its own precision, `exact` in a higher one.
 
+    `deep` loads the original in float64 where `exact` is not (a file); it is slow and seldom asked.
     Where `exact` does not run (float64 in a module that fixes float32), a note says so, the plain
     run stands in for the truth and its response to one-ulp changes of the input is the yardstick.
     """
 
-    def __init__(self, plain: Session, exact: Session | None) -> None:
+    def __init__(
+        self,
+        plain: Session,
+        exact: Session | None,
+        weights: Callable[[], Arrays] = dict,
+        deep: Callable[[], Session] | None = None,
+    ) -> None:
+        self._deep = deep
+        self.weights = weights
+        """The original's weights by name, read when they are asked for."""
         self.signature: Signature = plain.signature
         self.notes: list[str] = []
         self.plain, self._exact = plain, exact
@@ -55,10 +65,27 @@ class Reference:
     def has_truth(self) -> bool:
         return self._exact is not None
 
-    def noise(self, case: Case, feeds: Arrays, expected: Expectation, draws: int = 8) -> Noise:
+    def in_float64(self, feeds: Arrays, expected: Expectation) -> Arrays | None:
+        """The truth, where it is one: None for a file whose graph has no float64 evaluation."""
+        if self._deep is None:
+            return expected.truth
+        try:
+            return _wide(self._deep().run(feeds))
+        except OnnxportError:
+            return None
+
+    def noise(
+        self,
+        case: Case,
+        feeds: Arrays,
+        expected: Expectation,
+        *,
+        ulps: float = 1.0,
+        draws: int = 8,
+    ) -> Noise:
         """How far outputs move between inputs that float32 cannot tell apart, and its error there.
 
-        Floating inputs are moved by one ulp up or down. A model of integers alone is run on other
+        Floating inputs are moved by `ulps` up or down. A model of integers alone is run on other
         values of the same sizes, whose rounding error is of the same kind.
         """
         rng = np.random.default_rng(case.seed)
@@ -68,7 +95,8 @@ class Reference:
         for draw in range(draws):
             if floating:
                 near = {
-                    s.name: _nudged(feeds[s.name], s.is_float, rng) for s in self.signature.inputs
+                    s.name: _nudged(feeds[s.name], s.is_float, ulps, rng)
+                    for s in self.signature.inputs
                 }
             else:
                 near = Case(case.sizes, case.fill, case.seed + 1000 + draw).feeds(self.signature)
@@ -103,13 +131,14 @@ def _wide(outputs: Arrays) -> dict[str, np.ndarray]:
     return {name: a.astype(np.float64) for name, a in outputs.items()}
 
 
-def _nudged(array: np.ndarray, floating: bool, rng: np.random.Generator) -> np.ndarray:
-    """Each number one ulp up or down, zeros by an ulp of the array's root mean square."""
+def _nudged(array: np.ndarray, floating: bool, ulps: float, rng: np.random.Generator) -> np.ndarray:
+    """Each number `ulps` up or down; for zeros, ulps of the array's root mean square."""
     if not floating or not array.size:
         return array
     wide = array.astype(np.float64)
     finite = wide[np.isfinite(wide)]
     usual = float(np.sqrt(np.mean(finite**2))) if finite.size else 0.0
-    step = np.where(wide == 0.0, usual or 1.0, np.abs(wide)) * epsilon(str(array.dtype))
+    step = np.where(wide == 0.0, usual or 1.0, np.abs(wide))
+    step = step * ulps * epsilon(str(array.dtype))
     signs = rng.integers(0, 2, array.shape) * 2 - 1
     return np.asarray(wide + signs * step).astype(array.dtype)

@@ -44,6 +44,8 @@ class Judgement:
     error: float = 0.0
     ratio: float = 0.0
     reason: str = ""
+    rounding: bool = False
+    """It holds on appeal: the graph is right in float64, and only the runtime's sums round more."""
 
 
 def judge(

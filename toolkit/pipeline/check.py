@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from toolkit import plugins
-from toolkit.artifact import OnnxArtifact
+from toolkit.artifact import OnnxArtifact, read_weights
 from toolkit.errors import InputError, UsageError
 from toolkit.inference.data import Data, from_arrays, open_data
 from toolkit.inference.isolated import IsolatedSession
@@ -18,9 +21,11 @@ from toolkit.parity.compare import compare
 from toolkit.parity.declared import input_problems
 from toolkit.parity.determinism import require_deterministic
 from toolkit.parity.fidelity import Budget, Tally
+from toolkit.parity.judging import Judge
 from toolkit.parity.reference import Reference
 from toolkit.parity.results import ParityReport
 from toolkit.parity.verdict import Tolerance
+from toolkit.parity.weights import damaged
 from toolkit.pipeline.subjects import (
     Renamed,
     candidate_session,
@@ -124,17 +129,24 @@ def check_artifact(
     else:
         cases = plan(signature, traced=artifact.provenance.traced, seed=seed, limit=limit)
     with candidate_session(artifact, signature, runtime=runtime, device=device) as session:
+        judge = Judge(
+            reference,
+            _ANYTHING if lossy else tolerance or Tolerance(),
+            exact=LazyFloat64(artifact, signature),
+            declared=session.outputs,
+        )
         evidence = compare(
             session,
             reference,
+            judge,
             cases,
-            _ANYTHING if lossy else tolerance or Tolerance(),
             budget=budget,
-            declared=session.outputs,
             fail_fast=fail_fast,
             progress=listener.progress,
         )
         problems = input_problems(session.inputs, signature) + evidence.vacuous()
+        if not lossy and not (tolerance and tolerance.explicit):
+            problems += damaged(reference.weights(), read_weights(artifact))
         notes = [*reference.notes]
         if session.by_position:
             notes.append(f"matched by position: {session.by_position}")
@@ -160,9 +172,10 @@ def reference_model(model: LoadedModel) -> Reference:
     plain = plugins.runtime("pytorch").load(model, "cpu")
     require_deterministic(model, plain)
     try:
-        return Reference(plain, plugins.runtime("pytorch-float64").load(model, "cpu"))
+        exact = plugins.runtime("pytorch-float64").load(model, "cpu")
+        return Reference(plain, exact, model.weights)
     except Exception as error:  # deepcopy runs the module's own code
-        reference = Reference(plain, None)
+        reference = Reference(plain, None, model.weights)
         reference.notes.append(f"the module cannot be copied to float64: {error}")
         return reference
 
@@ -174,12 +187,29 @@ def reference_file(original: OnnxArtifact) -> Iterator[Reference]:
         IsolatedSession(original) as optimized,
         IsolatedSession(original, runtime="onnxruntime-unoptimized") as written,
     ):
-        yield Reference(optimized, written)
+        deep = LazyFloat64(original, original.signature)
+        yield Reference(optimized, written, partial(read_weights, original), lambda: deep)
+
+
+class LazyFloat64:
+    """A file's graph in float64, loaded when it is first run. Raises InputError where it cannot."""
+
+    device = "cpu"
+
+    def __init__(self, artifact: OnnxArtifact, signature: Signature) -> None:
+        self.signature, self._artifact = signature, artifact
+        self._session: Renamed | None = None
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        if self._session is None:
+            loaded = plugins.runtime("reference-float64").load(self._artifact, "cpu")
+            self._session = Renamed(loaded, self.signature, self._artifact)
+        return self._session.run(feeds)
 
 
 def _loading_notes(model: LoadedModel, artifact: OnnxArtifact) -> list[str]:
     notes = list(model.notes)
-    if artifact.provenance.weights and model.weights != artifact.provenance.weights:
+    if artifact.provenance.weights and model.digest != artifact.provenance.weights:
         notes.append("the weights file is not the one that the model was made from")
     return notes
 

@@ -10,7 +10,14 @@ from typing import Any
 
 from toolkit import atomic, examples, plugins, versions
 from toolkit.artifact import OnnxArtifact, Provenance, publish
-from toolkit.errors import ExportRefused, InputError, OnnxportError, ParityError
+from toolkit.errors import (
+    ExportRefused,
+    InputError,
+    NotLoadable,
+    OnnxportError,
+    ParityError,
+    StageCrashed,
+)
 from toolkit.model import LoadedModel
 from toolkit.optimize.normalize import normalize
 from toolkit.parity.reference import Reference
@@ -117,7 +124,7 @@ def export_model(
                 listener=listener,
             )
             outcome, reason, hint = ("holds" if report.holds else "differs"), report.reason, ""
-        except ExportRefused as refusal:
+        except (ExportRefused, NotLoadable, StageCrashed) as refusal:
             outcome, reason, hint = "refused", refusal.message, refusal.hint
         seconds = time.perf_counter() - start
         attempts.append(Attempt(name, outcome, reason, hint, seconds))
@@ -135,7 +142,7 @@ def _candidate(model: LoadedModel, name: str, out: Path, opset: int, log: Path) 
         exporter.export(model, raw, opset=opset)
     provenance = Provenance(
         source=model.origin,
-        weights=model.weights,
+        weights=model.digest,
         exporter=name,
         opset=opset,
         traced=examples.example_sizes(model.signature),

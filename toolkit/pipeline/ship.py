@@ -64,6 +64,8 @@ def ship(
     fidelity: Budget | None = None,
     budget: float = 10.0,
     seed: int = 0,
+    time_limit: float = 1800.0,
+    memory_limit: int | None = None,
     listener: Listener = SILENT,
 ) -> Bundle:
     """Make a bundle folder: the verified float32 model, the int8 one where it pays, a manifest.
@@ -97,6 +99,7 @@ def ship(
         listener.say(f"{exported.attempts[-1].exporter}: {exported.report.summary}")
 
         listener.stage("simplify")
+        checks |= {"time_limit": time_limit, "memory_limit": memory_limit}
         simplified = _simplified(exported.artifact, reference, work, checks)
         listener.say(simplified.remark)
         float32 = publish(simplified.artifact, folder / BUNDLED)
@@ -201,7 +204,7 @@ def _manifest(
     return {
         "format": MANIFEST_FORMAT,
         "source": model.origin,
-        "weights": model.weights,
+        "weights": model.digest,
         "parameters": model.parameters,
         "signature": str(model.signature).splitlines(),
         "notes": list(model.notes),

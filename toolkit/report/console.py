@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -36,7 +35,7 @@ class Live(Listener):
 
     def __init__(self) -> None:
         # A copy of the descriptor: stderr itself is sent to a log while torch exports.
-        self._stream = os.fdopen(os.dup(sys.stderr.fileno()), "w")
+        self._stream = os.fdopen(os.dup(2), "w")
         self._console = Console(file=self._stream, soft_wrap=True, highlight=False)
         self._bar: Progress | None = None
         self._task: TaskID | None = None

@@ -89,4 +89,4 @@ def _facts(report: ParityReport, rerun: str) -> list[tuple[str, str]]:
         dots = ", ..." if len(report.unreached) > 2 else ""
         count = len(report.unreached)
         facts.append(("unreached", f"{count} cases did not fit the budget: {some}{dots}"))
-    return facts + [("note", n) for n in report.notes]
+    return facts + [("note", n) for n in report.remarks]
