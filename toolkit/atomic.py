@@ -44,7 +44,13 @@ def workspace(target: Path) -> Iterator[Path]:
     _require_writable(target)
     _remove_leftovers(target)
     folder = target.with_name(f".{target.name}.work.{os.getpid()}.tmp")
-    folder.mkdir()
+    try:
+        folder.mkdir()
+    except OSError as error:
+        raise InputError(
+            f"cannot write in folder '{target.parent}': {error.strerror}",
+            "name an output elsewhere",
+        ) from error
     try:
         yield folder
     finally:

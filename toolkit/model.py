@@ -98,7 +98,7 @@ def to_tensor(array: np.ndarray, dtype: str) -> torch.Tensor:
 def observed(model: LoadedModel) -> LoadedModel:
     """The model with its outputs declared: names, dtypes and shapes as seen at two sizes."""
     first = examples.example_sizes(model.signature)
-    second = examples.example_sizes(model.signature, avoid=first.values())
+    second = _other_sizes(model.signature, first)
     one, other = (_try_out(model, sizes) for sizes in (first, second))
     declared = model.signature.outputs
     names = [s.name for s in declared] or _output_names(model, [name for name, _ in one])
@@ -121,6 +121,16 @@ def observed(model: LoadedModel) -> LoadedModel:
                 "correct the signature, or leave outputs out: they are observed",
             )
     return replace(model, signature=model.signature.with_outputs(declared or outputs))
+
+
+def _other_sizes(signature: Signature, first: Mapping[str, int]) -> dict[str, int]:
+    """Sizes that differ from `first` in every dimension that can vary, however narrow its range."""
+    second = examples.example_sizes(signature, avoid=first.values())
+    for dim in signature.dims:
+        if second[dim.name] == first[dim.name]:
+            others = (n for n in reversed(dim.legal) if n and n != first[dim.name])
+            second[dim.name] = next(others, first[dim.name])
+    return second
 
 
 def _try_out(model: LoadedModel, sizes: Mapping[str, int]) -> list[tuple[str, torch.Tensor]]:

@@ -61,7 +61,8 @@ def main(arguments: list[str] | None = None) -> None:
     except MemoryError:
         _fail("out of memory", "use smaller sizes or batches", 5, arguments)
     except OSError as error:
-        _fail(f"{error.strerror or error}: '{error.filename}'", "", 3, arguments)
+        what = f"{error.strerror or error}: '{error.filename}'"
+        _fail(what, "is the path right, the folder writable, the disk not full?", 3, arguments)
     except Exception as error:
         text = f"{type(error).__name__}: {error}".splitlines()[0]
         _fail(f"internal: {text}", "a bug: please report it with --traceback", 70, arguments)

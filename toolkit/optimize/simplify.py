@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from toolkit.artifact import OnnxArtifact, save
+from toolkit.artifact import OnnxArtifact, read_model, save
 from toolkit.isolation import Worker
 
-_GROWTH = 1.01
-"""A simplified file may be this many times the size of its input (metadata may move)."""
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+_GROWTH, _SPARE = 1.01, 4096
+"""The constants of a simplified graph may have this many times the bytes of those of its input,
+and so many more: folded shapes are small."""
 
 _WORTH = 0.98
-"""Without fewer nodes, it must be at most this many times the size to be worth another file."""
+"""Without fewer nodes, they must be at most this many times as large to be worth another file."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,13 @@ def simplify(
 ) -> Simplified:
     """Write a simpler graph at `out`. Whether it behaves the same is the caller's to check.
 
-    Constants are folded; where that makes the file larger than its input, it is done again
+    Constants are folded; where that makes them larger than those of the input, it is done again
     without folding large tensors, and given up where even that grows. Raises StageCrashed where
     onnxsim fails, crashes, or runs out of time or memory.
     """
     import onnx
 
+    original = read_model(artifact)
     for threshold in ("1.5GB", "1KB"):
         with Worker("the simplifier", memory=memory_limit, log=log) as worker:
             worker.call(
@@ -51,25 +56,48 @@ def simplify(
                 out=str(out),
                 threshold=threshold,
             )
-        model = onnx.load(str(out))
-        saved = save(model, out, artifact.signature, artifact.provenance.then("simplified"))
-        if saved.size <= artifact.size * _GROWTH:
-            return _judged(artifact, saved)
-    grown = f"{saved.size / artifact.size:.1f}x the size"
-    return Simplified(artifact, False, f"undone: folding constants made the file {grown}")
+        simpler = onnx.load(str(out))
+        old, new = _constants(original), _constants(simpler)
+        if new <= old * _GROWTH + _SPARE:
+            break
+    else:
+        remark = f"undone: folding made the constants grow from {old:,} to {new:,} bytes"
+        return Simplified(artifact, False, remark)
+    _restore_metadata(original, simpler)
+    provenance = artifact.provenance.then("simplified")
+    saved = save(simpler, out, artifact.signature, provenance)
+    return _judged(artifact, saved, new / old if old else 1.0)
 
 
-def _judged(before: OnnxArtifact, after: OnnxArtifact) -> Simplified:
+def _judged(before: OnnxArtifact, after: OnnxArtifact, constants: float) -> Simplified:
     old, new = operators(before), operators(after)
     if new.total() > old.total():
         return Simplified(before, False, f"undone: {old.total()} -> {new.total()} nodes")
-    if new.total() == old.total() and after.size > before.size * _WORTH:
+    if new.total() == old.total() and constants > _WORTH:
         return Simplified(before, False, f"nothing to simplify ({old.total()} nodes)")
     gone = ", ".join(f"{n} {op}" for op, n in (old - new).most_common(3))
     remark = f"{old.total()} -> {new.total()} nodes" + (f" (without {gone})" if gone else "")
-    if after.size < before.size * _WORTH:
-        remark += f", {after.size / before.size:.2f}x the size"
+    if constants <= _WORTH:
+        remark += f", constants {constants:.2f}x the size"
     return Simplified(after, True, remark)
+
+
+def _constants(model: ModelProto) -> int:
+    """Bytes of all initializers and constants, subgraphs included."""
+    from toolkit.optimize.normalize import graphs
+
+    found = graphs(model.graph)
+    tensors = [t for graph in found for t in graph.initializer]
+    tensors += [a.t for g in found for n in g.node for a in n.attribute if n.op_type == "Constant"]
+    return sum(t.ByteSize() for t in tensors)
+
+
+def _restore_metadata(before: ModelProto, after: ModelProto) -> None:
+    """Give nodes that are still there their module paths back, which onnxsim drops."""
+    known = {node.output[0]: node for node in before.graph.node if node.output}
+    for node in after.graph.node:
+        if node.output and not node.metadata_props and node.output[0] in known:
+            node.metadata_props.extend(known[node.output[0]].metadata_props)
 
 
 def operators(artifact: OnnxArtifact) -> Counter[str]:

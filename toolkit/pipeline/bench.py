@@ -52,7 +52,9 @@ def bench(
 
 
 def _label(subject: Any) -> str:
-    return str(subject) if isinstance(subject, (str, Path)) else type(subject).__name__
+    if isinstance(subject, (str, Path)):
+        return str(subject)
+    return type(subject[0] if isinstance(subject, tuple) else subject).__name__
 
 
 def _complete(sizes: Mapping[str, int], signature: Signature) -> dict[str, int]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,9 +20,6 @@ from toolkit.inference.data import CALIBRATION_ROWS, Data
 from toolkit.isolation import Worker
 from toolkit.quantization import cpu
 from toolkit.signature import Signature
-
-if TYPE_CHECKING:
-    pass
 
 _PRODUCTS = ("MatMul", "Gemm")
 _CONVOLUTIONS = ("Conv", "ConvTranspose")

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 def out() -> Console:
     """For results. Long lines are the terminal's to wrap, and stay whole in a pipe."""
-    return Console(soft_wrap=True, highlight=False)
+    console = Console(soft_wrap=True, highlight=False)
+    if not console.is_terminal:
+        console.width = 1000
+    return console
 
 
 class Live(Listener):

@@ -1,0 +1,34 @@
+"""CUDA: what was asked for is what runs, and it holds against eager PyTorch on the CPU."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import toolkit
+from tests import models
+from tests.pipeline.conftest import INTACT
+
+pytestmark = pytest.mark.gpu
+
+
+@pytest.mark.parametrize("name", INTACT)
+def test_the_same_file_holds_on_cuda(name: str, tmp_path: Path) -> None:
+    made = INTACT[name]()
+    toolkit.export(made, tmp_path / "m.onnx", budget=3.0)
+    report = toolkit.check(tmp_path / "m.onnx", against=made[0], device="cuda", limit=32)
+    assert report.device == "cuda"
+    assert report.holds, report.reason
+
+
+def test_auto_takes_the_gpu(tmp_path: Path) -> None:
+    toolkit.export(models.linear(), tmp_path / "m.onnx", budget=1.0)
+    session = toolkit.load(tmp_path / "m.onnx")
+    assert session.device == "cuda"
+    assert session.run({"x": np.zeros((2, 4), np.float32)})["output"].shape == (2, 3)
+
+
+def test_bench_runs_both_sides_on_the_gpu(tmp_path: Path) -> None:
+    toolkit.export(models.linear(), tmp_path / "m.onnx", budget=1.0)
+    timings = toolkit.bench(models.linear(), tmp_path / "m.onnx", device="cuda", budget=0.5)
+    assert {t.subject for t in timings} == {"Linear", str(tmp_path / "m.onnx")}

@@ -1,0 +1,98 @@
+"""The run that joins cases, sessions and judge: budgets, crashes, vacuous references."""
+
+import numpy as np
+import pytest
+
+from tests.parity.functions import Computes, Function
+from toolkit.errors import InputError
+from toolkit.parity.cases import plan
+from toolkit.parity.compare import Evidence, compare
+from toolkit.parity.judging import Judge
+from toolkit.parity.reference import Reference
+from toolkit.parity.verdict import Tolerance
+from toolkit.signature import Signature
+
+SIGNATURE = Signature.parse("x: float32[batch, 3] in 0..1\nwhere batch = 1..16")
+CASES = plan(SIGNATURE, limit=20)
+
+
+def compared(candidate: Function, original: Function, **options: object) -> Evidence:
+    reference = Reference(Computes(SIGNATURE, original), Computes(SIGNATURE, original))
+    judge = Judge(reference, Tolerance())
+    given = {"budget": 60.0, **options}
+    return compare(Computes(SIGNATURE, candidate), reference, judge, CASES, **given)  # type: ignore[arg-type]
+
+
+def double(x: np.ndarray) -> np.ndarray:
+    return x * 2
+
+
+def wrong_above_8(x: np.ndarray) -> np.ndarray:
+    return x * 2 if len(x) <= 8 else x
+
+
+def test_every_case_runs_within_the_budget() -> None:
+    evidence = compared(double, double)
+    assert [r.case for r in evidence.results] == CASES
+    assert all(r.holds for r in evidence.results)
+
+
+def test_a_spent_budget_leaves_the_last_cases_unreached() -> None:
+    evidence = compared(double, double, budget=0.0)
+    assert [r.case for r in evidence.results] == CASES[:1]
+    assert evidence.unreached == CASES[1:]
+
+
+def test_only_the_sizes_that_differ_fail() -> None:
+    failed = {
+        dict(r.case.sizes)["batch"] for r in compared(wrong_above_8, double).results if not r.holds
+    }
+    assert failed
+    assert min(failed) > 8
+
+
+def test_fail_fast_ends_at_the_first_failure() -> None:
+    evidence = compared(wrong_above_8, double, fail_fast=True)
+    assert [r.holds for r in evidence.results].count(False) == 1
+    assert not evidence.results[-1].holds
+
+
+def test_a_candidate_that_raises_fails_the_case_and_the_rest_goes_on() -> None:
+    def refuses_batch_1(x: np.ndarray) -> np.ndarray:
+        if len(x) == 1:
+            raise InputError("the runtime refuses batch 1")
+        return x * 2
+
+    evidence = compared(refuses_batch_1, double)
+    assert {r.problem for r in evidence.results if not r.holds} == {"the runtime refuses batch 1"}
+    assert len(evidence.results) == len(CASES)
+
+
+def test_a_reference_that_refuses_its_own_domain_is_an_error() -> None:
+    def refuses(x: np.ndarray) -> np.ndarray:
+        raise InputError("PyTorch itself refuses x [16, 3]")
+
+    with pytest.raises(InputError, match="PyTorch itself refuses"):
+        compared(double, refuses)
+
+
+def test_progress_is_told_after_each_case() -> None:
+    heard: list[tuple[int, int]] = []
+    compared(double, double, progress=lambda done, total: heard.append((done, total)))
+    assert heard == [(n, len(CASES)) for n in range(1, len(CASES) + 1)]
+
+
+@pytest.mark.parametrize(
+    ("original", "reason"),
+    [
+        (np.ones_like, "the reference returns the same number everywhere"),
+        (lambda x: x * np.float32(1e-25), "'y' never exceeds 1e-25"),
+    ],
+)
+def test_a_reference_that_tells_nothing_is_vacuous(original: Function, reason: str) -> None:
+    (problem,) = compared(original, original).vacuous()
+    assert problem.startswith(f"vacuous: {reason}")
+
+
+def test_an_ordinary_reference_is_not_vacuous() -> None:
+    assert compared(double, double).vacuous() == []

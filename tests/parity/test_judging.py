@@ -1,0 +1,119 @@
+"""A case before the judge, with appeal: a wrong file is told from a runtime that only rounds."""
+
+from itertools import accumulate
+
+import numpy as np
+import pytest
+
+from tests.parity.functions import Computes, Function
+from toolkit.parity.cases import Case
+from toolkit.parity.judging import Judge
+from toolkit.parity.reference import Reference
+from toolkit.parity.results import CaseResult
+from toolkit.parity.verdict import Tolerance
+from toolkit.signature import Signature
+
+LONG = Signature.parse("x: float32[n] in 0..1\nwhere n = 1..40000\n-> y: float32[]")
+CASE = Case((("n", 40000),), "high", 0)
+
+
+def mean(x: np.ndarray) -> np.ndarray:
+    """Of a tenth of each; added pairwise, as numpy and PyTorch do: exact to an ulp or two."""
+    return np.asarray((x * x.dtype.type(0.1)).mean(), x.dtype)
+
+
+def one_by_one(x: np.ndarray) -> np.ndarray:
+    """Added from left to right in float32, as ONNX Runtime does: the error grows with n."""
+    *_, total = accumulate(x * np.float32(0.1))
+    return np.asarray(total / np.float32(x.size), np.float32)
+
+
+def one_percent_more(x: np.ndarray) -> np.ndarray:
+    return np.asarray(mean(x) * x.dtype.type(1.01), x.dtype)
+
+
+def heard(candidate: Function, graph: Function | None, truth: Function = mean) -> CaseResult:
+    """The verdict on `candidate`, whose file says `graph`, against the original `mean`."""
+    wide = Computes(LONG, lambda x: truth(x.astype(np.float64)))
+    reference = Reference(Computes(LONG, mean), wide)
+    exact = Computes(LONG, lambda x: graph(x.astype(np.float64))) if graph else None
+    feeds = CASE.feeds(LONG)
+    got = Computes(LONG, candidate).run(feeds)
+    return Judge(reference, Tolerance(), exact=exact)(CASE, feeds, reference.expect(feeds), got)
+
+
+def test_the_original_itself_holds_without_appeal() -> None:
+    result = heard(mean, mean)
+    assert result.holds
+    assert not result.rounding
+
+
+def test_a_right_graph_whose_runtime_sums_plainly_holds_on_appeal() -> None:
+    result = heard(one_by_one, mean)
+    assert result.ratio > 8
+    assert result.holds
+    assert result.rounding
+
+
+def test_the_same_numbers_from_a_graph_that_cannot_be_evaluated_differ() -> None:
+    assert not heard(one_by_one, None).holds
+
+
+def test_a_wrong_graph_differs_and_its_float64_says_so() -> None:
+    result = heard(one_percent_more, one_percent_more)
+    assert not result.holds
+    assert "in float64 as well" in result.reason
+
+
+def test_a_right_graph_excuses_no_runtime_that_is_off_by_more_than_sums_explain() -> None:
+    result = heard(lambda x: mean(x) * np.float32(1.1), mean)
+    assert not result.holds
+    assert "the runtime is off" in result.reason
+
+
+def test_an_error_beyond_all_rounding_is_not_heard_again() -> None:
+    def forbidden(x: np.ndarray) -> np.ndarray:
+        raise AssertionError("the graph was evaluated for a hopeless case")
+
+    assert not heard(lambda x: mean(x) + np.float32(7), forbidden).holds
+
+
+def test_an_explicit_tolerance_knows_no_appeal() -> None:
+    reference = Reference(Computes(LONG, mean), Computes(LONG, mean))
+    feeds = CASE.feeds(LONG)
+    judge = Judge(reference, Tolerance(atol=1e-9), exact=Computes(LONG, mean))
+    got = Computes(LONG, one_by_one).run(feeds)
+    assert not judge(CASE, feeds, reference.expect(feeds), got).holds
+
+
+@pytest.mark.parametrize("got", [{}, {"y": np.float32(0.5), "z": np.float32(0)}])
+def test_an_output_of_one_side_only_is_a_problem(got: dict[str, np.ndarray]) -> None:
+    reference = Reference(Computes(LONG, mean), Computes(LONG, mean))
+    feeds = CASE.feeds(LONG)
+    result = Judge(reference, Tolerance())(CASE, feeds, reference.expect(feeds), got)
+    assert result.problem.endswith("is an output of one and not of the other")
+
+
+TIES = Signature.parse("x: float32[n]\nwhere n = 1..64\n-> y: int64[]")
+
+
+def test_a_tie_that_the_reference_cannot_tell_apart_may_fall_either_way() -> None:
+    """Two largest entries, an ulp apart at most under the noise of the input."""
+    case = Case((("n", 5),), "zeros", 0)
+    reference = Reference(Computes(TIES, np.argmax), Computes(TIES, np.argmax))
+    feeds = case.feeds(TIES)
+    verdict = Judge(reference, Tolerance())(
+        case, feeds, reference.expect(feeds), {"y": np.asarray(3)}
+    )
+    assert verdict.holds
+
+
+def test_a_clear_winner_is_no_tie() -> None:
+    case = Case((("n", 5),), "uniform", 0)
+    reference = Reference(Computes(TIES, np.argmax), Computes(TIES, np.argmax))
+    feeds = case.feeds(TIES)
+    wrong = (feeds["x"].argmax() + 1) % 5
+    verdict = Judge(reference, Tolerance())(
+        case, feeds, reference.expect(feeds), {"y": np.asarray(wrong)}
+    )
+    assert not verdict.holds

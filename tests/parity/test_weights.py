@@ -1,0 +1,34 @@
+"""Weights compared bit by bit: damage is told from a rewrite."""
+
+import numpy as np
+
+from toolkit.parity.weights import damaged
+
+ORIGINAL = {"w": np.random.default_rng(0).standard_normal((10, 10)).astype(np.float32)}
+
+
+def test_equal_weights_are_no_damage() -> None:
+    assert damaged(ORIGINAL, {"w": ORIGINAL["w"].copy()}) == []
+
+
+def test_one_element_that_moved_is_named() -> None:
+    found = ORIGINAL["w"].copy()
+    found[3, 4] *= 1.01
+    (problem,) = damaged(ORIGINAL, {"w": found})
+    assert problem.startswith("weight 'w' differs from the original's in 1 of 100 elements")
+    assert problem.endswith("at [3, 4]")
+
+
+def test_a_fold_changes_every_element_and_is_no_damage() -> None:
+    assert damaged(ORIGINAL, {"w": ORIGINAL["w"] * 1.5}) == []
+
+
+def test_other_shapes_dtypes_and_names_are_not_compared() -> None:
+    w = ORIGINAL["w"]
+    for found in ({"w": w.T[:5]}, {"w": w.astype(np.float64)}, {"v": w + 1}):
+        assert damaged(ORIGINAL, found) == []
+
+
+def test_nan_equals_itself_bit_by_bit() -> None:
+    weights = {"w": np.array([np.nan, 1.0], np.float32)}
+    assert damaged(weights, {"w": weights["w"].copy()}) == []
