@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from toolkit.parity.weights import damaged
+from toolkit.parity.weights import damaged, unrelated
 
 ORIGINAL = {"w": np.random.default_rng(0).standard_normal((10, 10)).astype(np.float32)}
 
@@ -32,3 +32,12 @@ def test_other_shapes_dtypes_and_names_are_not_compared() -> None:
 def test_nan_equals_itself_bit_by_bit() -> None:
     weights = {"w": np.array([np.nan, 1.0], np.float32)}
     assert damaged(weights, {"w": weights["w"].copy()}) == []
+
+
+def test_another_draw_of_the_same_model_is_unrelated() -> None:
+    assert unrelated(ORIGINAL, {"w": ORIGINAL["w"][::-1] + 1})
+
+
+def test_weights_that_are_partly_the_same_are_related() -> None:
+    found = {"w": ORIGINAL["w"] * 2, "v": np.arange(20.0)}
+    assert not unrelated({**ORIGINAL, "v": np.arange(20.0)}, found)

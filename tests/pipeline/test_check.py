@@ -222,3 +222,11 @@ def test_outputs_of_other_names_are_matched_by_position_and_said(tmp_path: Path)
     report = toolkit.check(path, against=model, signature=signature)
     assert report.holds
     assert any(n.startswith("matched by position: output is") for n in report.notes)
+
+
+def test_a_source_that_draws_its_weights_anew_is_told(tmp_path: Path) -> None:
+    model, signature = models.linear()
+    toolkit.export((model, signature), tmp_path / "m.onnx")
+    report = toolkit.check(tmp_path / "m.onnx", against=nn.Linear(4, 3))
+    assert not report.holds
+    assert report.notes[-1].startswith("all weights are others than the original's")

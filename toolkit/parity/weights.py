@@ -17,20 +17,33 @@ _FEW = 0.1
 def damaged(original: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> list[str]:
     """A sentence for each tensor of one name, shape and dtype of which a few elements differ."""
     problems = []
-    for name in sorted(original.keys() & found.keys()):
-        ours, theirs = original[name], found[name]
-        if ours.shape != theirs.shape or ours.dtype != theirs.dtype:
-            continue
-        bits = f"u{ours.dtype.itemsize}"
-        differs = np.atleast_1d(
-            np.ascontiguousarray(ours).view(bits) != np.ascontiguousarray(theirs).view(bits)
-        )
+    for name, differs in _differences(original, found).items():
         count = int(differs.sum())
         if 0 < count <= max(1, _FEW * differs.size) and differs.size > 1:
             at = np.unravel_index(int(differs.argmax()), differs.shape)
             where = "[" + ", ".join(map(str, at)) + "]"
             problems.append(
                 f"weight '{name}' differs from the original's in {count} of {differs.size}"
-                f" elements: {theirs[at].item():.9g}, expected {ours[at].item():.9g} at {where}"
+                f" elements: {found[name][at].item():.9g},"
+                f" expected {original[name][at].item():.9g} at {where}"
             )
     return problems
+
+
+def unrelated(original: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> bool:
+    """True where tensors of one name have nothing in common: another draw, another training."""
+    differences = [d for d in _differences(original, found).values() if d.size > 8]
+    return bool(differences) and all(d.mean() > 1 - _FEW for d in differences)
+
+
+def _differences(
+    original: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Where tensors of one name, shape and dtype differ bitwise, element by element."""
+    differences = {}
+    for name in sorted(original.keys() & found.keys()):
+        ours, theirs = (np.ascontiguousarray(w[name]) for w in (original, found))
+        if ours.shape == theirs.shape and ours.dtype == theirs.dtype:
+            bits = f"u{ours.dtype.itemsize}"
+            differences[name] = np.atleast_1d(ours.view(bits) != theirs.view(bits))
+    return differences

@@ -25,7 +25,7 @@ from toolkit.parity.judging import Judge
 from toolkit.parity.reference import Reference
 from toolkit.parity.results import ParityReport
 from toolkit.parity.verdict import Tolerance
-from toolkit.parity.weights import damaged
+from toolkit.parity.weights import damaged, unrelated
 from toolkit.pipeline.subjects import (
     Renamed,
     candidate_session,
@@ -42,6 +42,11 @@ if TYPE_CHECKING:
 
 _ANYTHING = Tolerance(atol=inf)
 """For lossy candidates: only shapes, dtypes and NaN are judged case by case."""
+
+_UNRELATED = (
+    "all weights are others than the original's: pass its --weights,"
+    " or seed a source that draws them at random"
+)
 
 
 def check(
@@ -145,9 +150,12 @@ def check_artifact(
             progress=listener.progress,
         )
         problems = input_problems(session.inputs, signature) + evidence.vacuous()
-        if not lossy and not (tolerance and tolerance.explicit):
-            problems += damaged(reference.weights(), read_weights(artifact))
         notes = [*reference.notes]
+        if not lossy and not (tolerance and tolerance.explicit):
+            original, found = reference.weights(), read_weights(artifact)
+            problems += damaged(original, found)
+            if unrelated(original, found):
+                notes.append(_UNRELATED)
         if session.by_position:
             notes.append(f"matched by position: {session.by_position}")
         if artifact.assumed:

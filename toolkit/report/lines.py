@@ -65,8 +65,6 @@ def show_parity(report: ParityReport, rerun: str) -> None:
 
 
 def _facts(report: ParityReport, rerun: str) -> list[tuple[str, str]]:
-    from toolkit.parity.results import ranges
-
     facts = [("problem", p) for p in report.problems]
     failures, cases = report.failures, len(report.results)
     if failures:
@@ -83,10 +81,20 @@ def _facts(report: ParityReport, rerun: str) -> list[tuple[str, str]]:
         ratio = f"{report.worst.ratio:.2g}x the error of float32 itself"
         facts.append(("worst", f"{ratio} ({report.worst.case})"))
     for name, sizes in report.covered.items():
-        facts.append(("holds at", f"{name} {ranges(sizes) or '(no size)'}"))
+        facts.append(("holds at", f"{name} {_in_short(sizes)}"))
     if report.unreached:
         some = ", ".join(str(c) for c in report.unreached[:2])
         dots = ", ..." if len(report.unreached) > 2 else ""
         count = len(report.unreached)
         facts.append(("unreached", f"{count} cases did not fit the budget: {some}{dots}"))
     return facts + [("note", n) for n in report.remarks]
+
+
+def _in_short(sizes: tuple[int, ...]) -> str:
+    """`1..15, 17, 19, ..., 128 (57 sizes)`; the JSON has them all."""
+    from toolkit.parity.results import ranges
+
+    text = ranges(sizes)
+    if len(text) <= 60:
+        return text or "(no size)"
+    return f"{text[:40].rpartition(', ')[0]}, ..., {sizes[-1]} ({len(sizes)} sizes)"
