@@ -39,6 +39,9 @@ _PACKAGES = {
 """The pip package that carries each library which the CUDA provider of onnxruntime 1.31 loads."""
 
 
+_CURE = "pip install 'onnxruntime-gpu[cuda,cudnn]' nvidia-cublas; the driver must know CUDA 13"
+
+
 class OnnxRuntime:
     """With all graph optimizations, as in production."""
 
@@ -167,8 +170,8 @@ def _failing_session() -> tuple[str, str] | None:
         session.run(None, {"x": np.ones(1, np.float32)})
         works = session.get_providers()[0] == CUDA
     except Exception as error:
-        return (f"the CUDA provider fails: {_reason(error)}", "see `onnxport doctor`")
-    return None if works else ("the CUDA provider does not load", "see `onnxport doctor`")
+        return (f"the CUDA provider fails: {_reason(error)}", _CURE)
+    return None if works else ("the CUDA provider does not load", _CURE)
 
 
 def _ort_values(feeds: Mapping[str, np.ndarray]) -> dict[str, ort.OrtValue]:

@@ -25,8 +25,11 @@ class PyTorch:
         if torch.cuda.is_available():
             return Availability(("cuda", "cpu"), {})
         built = torch.version.cuda is not None
-        wrong = "no GPU answers to torch" if built else "this torch is a build without CUDA"
-        return Availability(("cpu",), {"cuda": (wrong, "see `onnxport doctor`")})
+        if built:
+            problem = ("no GPU answers to torch", "does nvidia-smi list one? else use --device cpu")
+        else:
+            problem = ("this torch is a build without CUDA", "see pytorch.org/get-started for one")
+        return Availability(("cpu",), {"cuda": problem})
 
     def load(self, subject: OnnxArtifact | LoadedModel, device: str) -> PyTorchSession:
         if isinstance(subject, OnnxArtifact):

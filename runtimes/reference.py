@@ -30,7 +30,7 @@ class Reference:
     float64 = False
 
     def availability(self) -> Availability:
-        return Availability(("cpu",), {"cuda": ("onnx.reference runs on the CPU only", "")})
+        return Availability(("cpu",), {})
 
     def load(self, subject: OnnxArtifact | LoadedModel, device: str) -> ReferenceSession:
         if not isinstance(subject, OnnxArtifact):

@@ -5,9 +5,8 @@
 3. If it still fails, the file's graph is evaluated in float64. Where that is right, the file is
    right, and the runtime is held to the backward error of plain summation: n terms added one by
    one are the exact sum of terms that are each off by at most n/2 ulps (Higham, Accuracy and
-   Stability of Numerical Algorithms, 4.2). Correct files need this: a mean over 224 x 224 equal
-   pixels is off by 100 to 1,000 times PyTorch's error in ONNX Runtime
-   (docs/decisions/verdict.md).
+   Stability of Numerical Algorithms, 4.2). Right files need this: ONNX Runtime's log-sum-exp over
+   50,000 numbers is off by 75 times the yardstick (docs/decisions/verdict.md).
 """
 
 from __future__ import annotations
@@ -30,6 +29,9 @@ from toolkit.plugins import Session
 _HOPELESS = 1e6
 """An error this many times the yardstick is not asked about again: no rounding explains it."""
 
+_LOST = 3
+"""After so many lost appeals the file is known to be wrong, and the rest is not worth the time."""
+
 _MOST_ULPS = 2.0**17
 """Sums may excuse at most this many ulps, a change of 1.6 % of the input in float32."""
 
@@ -51,6 +53,7 @@ class Judge:
     ) -> None:
         self._reference, self._tolerance = reference, tolerance
         self._exact, self._declared = exact, declared
+        self._lost = 0
 
     def __call__(
         self, case: Case, feeds: Arrays, expected: Expectation, got: Mapping[str, np.ndarray]
@@ -77,7 +80,7 @@ class Judge:
             return judgements
         noise = self._reference.noise(case, feeds, expected)
         judgements = self._judged(got, expected, noise)
-        if any(_is_doubtful(j, got) for j in judgements):
+        if self._lost < _LOST and any(_is_doubtful(j, got) for j in judgements):
             return self._appealed(case, feeds, expected, got, noise, judgements)
         return judgements
 
@@ -99,6 +102,7 @@ class Judge:
             return judgements
         on_paper = self._judged(rounded, Expectation(expected.plain, truth), noise)
         if not all(j.holds for j in on_paper):
+            self._lost += 1
             return tuple(
                 j if j.holds or p.holds else replace(j, reason=f"{j.reason} (in float64 as well)")
                 for j, p in zip(judgements, on_paper, strict=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -14,12 +14,14 @@ from toolkit.progress import Listener
 from toolkit.report.lines import WIDTH
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from rich.progress import Progress, TaskID
 
     from toolkit.diagnosis import Diagnosis
     from toolkit.latency import Timing
+
+K = TypeVar("K")
 
 
 def out() -> Console:
@@ -94,7 +96,7 @@ class Live(Listener):
         seconds = time.perf_counter() - self._since
         self._console.print(f"[bold]{label:<{WIDTH}}[/bold]", end="")
         self._console.print(text, markup=False, end="")
-        self._console.print(f" [dim]{seconds:.1f} s[/dim]")
+        self._console.print(f" [dim]({seconds:.1f} s)[/dim]")
 
 
 def show_timings(timings: Sequence[Timing]) -> None:
@@ -125,11 +127,19 @@ def show_diagnosis(found: Diagnosis) -> None:
     table.add_row("processor", found.processor)
     console.print(table)
     console.print()
-    for runtime, devices in found.devices.items():
-        console.print(f"[green]works[/green]   {runtime} on {', '.join(devices)}")
-    for what, (missing, cure) in found.lacking.items():
-        console.print(f"[dim]lacks[/dim]   {what}: {missing}; {cure}")
+    for device, runtimes in _grouped((d, r) for r, ds in found.devices.items() for d in ds).items():
+        console.print(f"[green]works[/green]   {device}: {', '.join(runtimes)}")
+    lacking = ((why, what) for what, why in found.lacking.items())
+    for (missing, cure), what in _grouped(lacking).items():
+        console.print(f"[dim]lacks[/dim]   {', '.join(what)}: {missing}\n        {cure}")
     for problem in found.problems:
         console.print(f"[red]broken[/red]  {problem.what}\n        mend: {problem.cure}")
     if not found.problems:
         console.print("[green]nothing to mend[/green]")
+
+
+def _grouped(pairs: Iterable[tuple[K, str]]) -> dict[K, list[str]]:
+    groups: dict[K, list[str]] = {}
+    for key, item in pairs:
+        groups.setdefault(key, []).append(item)
+    return groups

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from toolkit.parity.results import ParityReport
 
 WIDTH = 10
+_OPERATORS = 8
+"""So many kinds of operators are shown, the most frequent; the JSON has all."""
 
 
 def print_json(value: Any) -> None:
@@ -47,7 +49,9 @@ def show_inspection(found: Inspection) -> None:
         rows.append(("source", made.source + (" with weights" if made.weights else "")))
     if made.stages:
         rows.append(("stages", f"{made.exporter}: {', '.join(made.stages)}"))
-    rows.append(("nodes", ", ".join(f"{n} {op}" for op, n in found.operators.items())))
+    shown = [f"{count} {operator}" for operator, count in found.operators.items()]
+    more = f", ... ({len(shown)} kinds)" if len(shown) > _OPERATORS else ""
+    rows.append(("nodes", ", ".join(shown[:_OPERATORS]) + more))
     rows += [("signature", line) for line in str(artifact.signature).splitlines()]
     if artifact.assumed:
         rows.append(("note", "the file carries no signature: these ranges are assumed"))
@@ -83,10 +87,8 @@ def _facts(report: ParityReport, rerun: str) -> list[tuple[str, str]]:
     for name, sizes in report.covered.items():
         facts.append(("holds at", f"{name} {_in_short(sizes)}"))
     if report.unreached:
-        some = ", ".join(str(c) for c in report.unreached[:2])
-        dots = ", ..." if len(report.unreached) > 2 else ""
-        count = len(report.unreached)
-        facts.append(("unreached", f"{count} cases did not fit the budget: {some}{dots}"))
+        count, first = len(report.unreached), report.unreached[0]
+        facts.append(("unreached", f"{count} cases did not fit the budget, the first is {first}"))
     return facts + [("note", n) for n in report.remarks]
 
 
