@@ -20,8 +20,8 @@ class Tolerance:
     """How far is too far.
 
     `factor`: times the yardstick. 8: of right models the worst was 2.0, of operators without sums
-    of thousands 4.8 (docs/decisions/verdict.md). `floor_ulps`: the yardstick is at least this many ulps of the
-    output's largest value. `rtol` and `atol`, where given, replace both:
+    of thousands 4.8 (docs/decisions/verdict.md). `floor_ulps`: the yardstick is at least this many
+    ulps of the output's largest value. `rtol` and `atol`, where given, replace both:
     |c - r| <= atol + rtol |r|.
     """
 
