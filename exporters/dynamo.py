@@ -171,13 +171,15 @@ class _Guards(logging.Handler):
 @contextmanager
 def _watching_guards() -> Iterator[_Guards]:
     logger = logging.getLogger("torch.fx.experimental.symbolic_shapes")
-    watch, level = _Guards(), logger.level
-    logger.addHandler(watch)
+    watch = _Guards()
+    handlers, level, propagate = logger.handlers, logger.level, logger.propagate
+    # Alone: torch's own handlers would bury the log under a line for each guard.
+    logger.handlers, logger.propagate = [watch], False
     logger.setLevel(logging.INFO)
     try:
         yield watch
     finally:
-        logger.removeHandler(watch)
+        logger.handlers, logger.propagate = handlers, propagate
         logger.setLevel(level)
 
 

@@ -1,4 +1,7 @@
-"""Sends what libraries print, natively too, to a log file instead of the terminal."""
+"""Sends what libraries print, natively too, to a log file instead of the terminal.
+
+A log may travel with a bundle, so it is rid of the folders of the machine that wrote it.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,22 @@ def printing_to(log: Path) -> Iterator[None]:
             for fd, copy in zip((1, 2), saved, strict=True):
                 os.dup2(copy, fd)
                 os.close(copy)
+            _forget_folders(log)
+
+
+def _forget_folders(log: Path) -> None:
+    """Replace the places of this machine by names: `<python>/lib/...`, `<here>/model.py`."""
+    text = log.read_bytes()
+    places = {
+        sys.prefix: "<python>",
+        sys.base_prefix: "<python>",
+        str(Path.cwd()): "<here>",
+        str(Path.home()): "<home>",
+    }
+    for folder in sorted(places, key=len, reverse=True):
+        if len(folder) > 1:
+            text = text.replace(os.fsencode(folder), places[folder].encode())
+    log.write_bytes(text)
 
 
 def _flush() -> None:
