@@ -60,8 +60,8 @@ def _program(model: LoadedModel) -> torch.export.ExportedProgram:
             for limit in _diagnosed(flat, inputs, model.signature):
                 raise _refusal(limit) from error
         raise ExportRefused(_reason(error)) from error
-    for limit in _limits(program, model.signature):
-        raise _refusal(limit)
+    if limits := _limits(program, model.signature):
+        raise _refusal(next(iter(_diagnosed(flat, inputs, model.signature)), limits[0]))
     return program
 
 
@@ -126,15 +126,17 @@ def _limits(program: torch.export.ExportedProgram, signature: Signature) -> list
             if isinstance(name, int):
                 continue
             dim = signature.dim(name)
+            step, _, symbol = str(size).rpartition("*")  # torch narrows s0, not 8*s0
+            times = int(step) if step.isdigit() else 1
             if str(size).isdigit():  # an int, or a SymInt that was specialised to one
                 low = high = int(size)
-            elif str(size) in ranges:
-                found = ranges[str(size)]
-                low, high = int(found.lower), int(min(found.upper, 2**62))
+            elif symbol in ranges and step in ("", str(times)):
+                found = ranges[symbol]
+                low, high = times * int(found.lower), times * int(min(found.upper, 2**62))
             else:  # an expression of another dimension: the parity check runs it
                 continue
             # torch says 2 for the lower end where it has only set 0 and 1 apart: that is no limit.
-            if low > max(dim.low, 2) or high < dim.legal[-1]:
+            if low > max(dim.low, 2 * times) or high < dim.legal[-1]:
                 limits.setdefault(name, Limit(dim, low, min(high, dim.high)))
     return list(limits.values())
 

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from toolkit.dtypes import numpy_dtype
 from toolkit.errors import InputError
 from toolkit.signature import Signature
 
@@ -61,21 +63,23 @@ class Data:
         The last one is filled up by repeating its last row where fewer would not be legal.
         """
         size, batch = self.batch_size(wanted), self.signature.batch
-        for start in range(0, self.rows, size):
+        for start in range(0, max(self.rows, 1), size):
             count = min(size, self.rows - start)
             legal = batch is not None and count in self.signature.dim(batch).sizes
             padded = count if legal or not self.batched else _enough(self, count, size)
-            yield self._feed(start, count, padded), count
+            yield self.feed(start, count, padded), count
 
-    def _feed(self, start: int, count: int, padded: int) -> dict[str, np.ndarray]:
+    def feed(self, start: int, count: int, padded: int = 0) -> dict[str, np.ndarray]:
+        """`count` rows from `start` on, the last one repeated to make `padded`."""
         feed = {}
         for name, array in self.arrays.items():
             if name not in self.batched:
                 feed[name] = np.asarray(array)
                 continue
             rows = np.asarray(array[start : start + count])
-            missing = np.repeat(rows[-1:], padded - count, axis=0)
-            feed[name] = np.concatenate([rows, missing]) if padded > count else rows
+            if padded > count:
+                rows = np.concatenate([rows, np.repeat(rows[-1:], padded - count, axis=0)])
+            feed[name] = rows
         return feed
 
 
@@ -101,8 +105,8 @@ def open_data(path: Path | str, signature: Signature) -> Data:
                     f"'{path}' holds one array, the model has the inputs {', '.join(names)}",
                     "save them with np.savez(path, " + ", ".join(f"{n}=..." for n in names) + ")",
                 )
-            arrays = {names[0]: np.load(path, mmap_mode="r", allow_pickle=False)}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+            arrays = {names[0]: np.lib.format.open_memmap(path, mode="r")}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(
             f"'{path}' is not an array file: {str(error).splitlines()[0][:200]}",
             "write it with np.save or np.savez, without objects",
@@ -117,6 +121,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray], signature: Signature) -> Data:
         raise InputError(f"there is no input '{unknown[0]}'", "inputs are: " + ", ".join(names))
     if missing := [n for n in names if n not in arrays]:
         raise InputError(f"input '{missing[0]}' is missing", "the data has: " + ", ".join(arrays))
+    arrays = {s.name: _typed(arrays[s.name], s.dtype) for s in signature.inputs}
     data = Data(signature, arrays)
     counts = {name: len(arrays[name]) for name in data.batched if arrays[name].ndim}
     if len(set(counts.values())) > 1:
@@ -126,6 +131,12 @@ def from_arrays(arrays: Mapping[str, np.ndarray], signature: Signature) -> Data:
         if arrays[spec.name].ndim != len(spec.shape) or not arrays[spec.name].size:
             signature.validate({s.name: np.asarray(arrays[s.name]) for s in signature.inputs})
     return data
+
+
+def _typed(array: np.ndarray, dtype: str) -> np.ndarray:
+    """numpy's files hold bfloat16 as two bytes without a type."""
+    untyped = array.dtype == np.dtype("V2") and dtype == "bfloat16"
+    return array.view(numpy_dtype(dtype)) if untyped else array
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
@@ -145,11 +156,15 @@ def _mapped(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np
     """An uncompressed member as a memory map: np.load would read all of it."""
     with archive.open(member) as file:
         version = np.lib.format.read_magic(file)
+        if version not in ((1, 0), (2, 0)):
+            raise ValueError(f"format version {version} is not known")
         header = getattr(np.lib.format, f"read_array_header_{version[0]}_0")(file)
         inside = file.tell()
     shape, fortran, dtype = header
     if dtype.hasobject:
         raise ValueError("it holds Python objects")
+    if inside + int(np.prod(shape, dtype=object)) * dtype.itemsize > member.file_size:
+        raise ValueError(f"'{member.filename}' is cut short")
     with path.open("rb") as file:
         file.seek(member.header_offset + 26)  # the local header's name and extra lengths
         lengths = np.frombuffer(file.read(4), "<u2")

@@ -53,6 +53,8 @@ class IsolatedSession:
 
     def seconds(self, feeds: Mapping[str, np.ndarray], runs: int) -> list[float]:
         """The wall-clock time of each of `runs` runs, taken inside the child."""
+        if not self._worker.alive:
+            self._load()
         reply = self._worker.call(f"{_HERE}:_seconds", feeds, timeout=_LOAD_LIMIT, runs=runs)
         return [float(s) for s in reply.value]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -32,13 +33,10 @@ def run_to_file(
     """
     if out.suffix not in (".npz", ".npy"):
         raise InputError(f"cannot write '{out}'", "name an .npz or .npy file")
+    _require_room(out, [s.name for s in session.signature.outputs])
     with atomic.workspace(out) as folder:
         written = _run(session, data, folder, batch, progress)
-        if out.suffix == ".npy" and len(written) > 1:
-            raise InputError(
-                f"'{out}' holds one array, the model has the outputs {', '.join(written)}",
-                "name an .npz file",
-            )
+        _require_room(out, list(written))
         shapes = {name: array.shape for name, array in written.items()}
         for array in written.values():
             if isinstance(array, np.memmap):
@@ -52,6 +50,14 @@ def run_to_file(
                     for name, file in zip(written, files, strict=True):
                         archive.write(file, f"{name}.npy")
     return shapes
+
+
+def _require_room(out: Path, names: list[str]) -> None:
+    if out.suffix == ".npy" and len(names) > 1:
+        raise InputError(
+            f"'{out}' holds one array, the model has the outputs {', '.join(names)}",
+            "name an .npz file",
+        )
 
 
 def _run(
@@ -85,25 +91,40 @@ def _run(
 
 
 def _require_independent_rows(session: Session, data: Data) -> None:
-    """Is what leads the inputs a batch, or a time that must not be cut? Run two rows both ways."""
+    """Is what leads the inputs a batch, or a time that must not be cut? Run some rows both ways."""
     batch = data.signature.batch
-    if batch is None or not {1, 2} <= set(data.signature.dim(batch).legal):
+    legal = data.signature.dim(batch).legal if batch else ()
+    sizes = list(islice((n for n in legal if 0 < n <= data.rows), 2))
+    if len(sizes) < 2:
         return
-    (both, _), (one, _) = next(data.batches(2)), next(data.batches(1))
-    data.signature.validate(both)
-    together, alone = session.run(both), session.run(one)
-    for name, array in alone.items():
-        if DTYPES[str(array.dtype)].kind != "f" or not array.size:
-            continue
-        same_rows = together[name].shape[:1] == (2,) and array.shape[:1] == (1,)
-        first = together[name][:1].astype(np.float64) if same_rows else array
-        apart = np.abs(first - array) if first.shape == array.shape else np.array([np.inf])
-        # 5 %: dynamic int8 takes its ranges from the whole batch, so rows are not quite alone.
-        if not same_rows or apart.max(initial=0.0) > 0.05 * np.abs(array).max():
-            raise InputError(
-                f"'{batch}' is no batch: a row of '{name}' depends on the rows beside it",
-                f"run all {data.rows} rows at once: --batch {data.rows}, in the signature's range",
-            )
+    few, more = sizes
+    together = session.run(_valid(data, 0, more))
+    for start in (0, more - few):  # a row may depend on those after it, or on those before
+        alone = session.run(_valid(data, start, few))
+        for name, array in alone.items():
+            whole = together[name]
+            if whole.shape[:1] != (more,) or not _alike(whole[start : start + few], array):
+                raise InputError(
+                    f"'{batch}' is no batch: a row of '{name}' depends on the rows beside it",
+                    f"run all {data.rows} rows at once: --batch {data.rows}, in the signature's"
+                    " range",
+                )
+
+
+def _valid(data: Data, start: int, count: int) -> dict[str, np.ndarray]:
+    feed = data.feed(start, count)
+    data.signature.validate(feed)
+    return feed
+
+
+def _alike(rows: np.ndarray, alone: np.ndarray) -> bool:
+    """Within 5 %: dynamic int8 takes its ranges from the whole batch."""
+    if rows.shape != alone.shape or not rows.size:
+        return rows.shape == alone.shape
+    if DTYPES[str(rows.dtype)].kind != "f":
+        return float(np.mean(rows != alone)) <= 0.05
+    one, other = rows.astype(np.float64), alone.astype(np.float64)
+    return not np.abs(one - other).max() > 0.05 * np.abs(one).max()  # NaN is alike
 
 
 def _require_rows(name: str, array: np.ndarray, rows: int) -> None:

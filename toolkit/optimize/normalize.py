@@ -7,7 +7,7 @@ inferred from the graph and not left over from the trace, and no path of the aut
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,12 +79,20 @@ def _inferred(model: ModelProto) -> ModelProto:
 
 def _strip_prefix(graph: GraphProto) -> None:
     names: dict[str, str] = {}
-    taken = {t.name for t in graph.initializer}
+    taken = {name for g in graphs(graph) for name in _defined(g)}
     for tensor in graph.initializer:
         short = tensor.name.removeprefix(_PREFIX)
         if short != tensor.name and short not in taken:
             names[tensor.name] = tensor.name = short
     _rename_uses(graph, names)
+
+
+def _defined(graph: GraphProto) -> Iterator[str]:
+    """The names of all values that a graph itself defines."""
+    for value in (*graph.input, *graph.output, *graph.initializer):
+        yield value.name
+    for node in graph.node:
+        yield from node.output
 
 
 def _rename_uses(graph: GraphProto, names: Mapping[str, str]) -> None:

@@ -55,11 +55,15 @@ SCHEMES = {
 
 def applicable(artifact: OnnxArtifact) -> tuple[Scheme, ...]:
     """The schemes that would quantize something in this graph, in the order of the table."""
-    found = {n.op_type for n in read_model(artifact).graph.node}
+    found = _operators(artifact)
     chosen = [s for s in SCHEMES.values() if found & set(s.needs)]
     if any(s.name == "static" for s in chosen):  # it includes the products
         chosen = [s for s in chosen if s.name != "static-products"]
     return tuple(chosen)
+
+
+def _operators(artifact: OnnxArtifact) -> set[str]:
+    return {n.op_type for n in read_model(artifact).graph.node}
 
 
 def quantize(
@@ -77,12 +81,12 @@ def quantize(
     Raises StageCrashed where the quantizer fails or runs out of time or memory, InputError where
     the graph has nothing that the scheme quantizes.
     """
-    if scheme not in applicable(artifact) and scheme.name != "static-products":
+    if not _operators(artifact) & set(scheme.needs):
         raise InputError(
             f"'{artifact.path.name}' has nothing for scheme {scheme.name} to quantize",
             "it wants one of " + ", ".join(scheme.needs),
         )
-    reduce_range = scheme.static and cpu.saturates()
+    reduce_range = cpu.saturates()
     raw = out.with_name(f"{out.stem}.raw.onnx")
     with Worker(f"quantization ({scheme.name})", memory=memory_limit, log=log) as worker:
         worker.call(

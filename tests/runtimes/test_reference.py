@@ -1,0 +1,129 @@
+"""onnx's evaluator: what the graph says, and what it says in float64."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from exporters.torchscript import TorchScript
+from runtimes.pytorch import PyTorchFloat64
+from runtimes.reference import Reference, ReferenceFloat64, widened
+from tests import models
+from tests.graphs import parsed, saved
+from toolkit import examples, source
+from toolkit.artifact import OnnxArtifact, Provenance
+from toolkit.errors import InputError, MissingError, NotLoadable
+from toolkit.model import LoadedModel
+from toolkit.optimize.normalize import normalize
+
+SIGNATURE = "x: float32[n]; where n = 1..8; -> y: float32[n]"
+HEAD = "(float[n] x) => (float[n] y)"
+THIRD = HEAD + "<float three = {3}> { y = Div(x, three) }"
+THIRDS = {
+    "weight": THIRD,
+    "constant": HEAD + "{ t = Constant<value: tensor = float {3}>() y = Div(x, t) }",
+    "constant number": HEAD + "{ t = Constant<value_float: float = 3.0>() y = Div(x, t) }",
+    "constant numbers": HEAD + "{ t = Constant<value_floats: floats = [3.0]>() y = Div(x, t) }",
+    "filled": HEAD
+    + "{ s = Shape(x) t = ConstantOfShape<value: tensor = float[1] {3}>(s) y = Div(x, t) }",
+    "cast": HEAD + "<float three = {3}> { h = Div(x, three) y = Cast<to: int = 1>(h) }",
+    "half precision": HEAD
+    + """<float three = {3}> {
+        a = Cast<to: int = 10>(x) b = Cast<to: int = 10>(three) c = Div(a, b)
+        y = Cast<to: int = 1>(c)
+    }""",
+    "branch": HEAD
+    + """<bool yes = {1}> {
+        y = If(yes) <
+            then_branch = t () => (float[n] a) {
+                three = Constant<value: tensor = float {3}>() h = Div(x, three)
+                a = Cast<to: int = 1>(h)
+            },
+            else_branch = e () => (float[n] b) { b = Identity(x) }
+        >
+    }""",
+    "function": HEAD
+    + """{ y = local.third(x) }
+    <domain: "local", opset_import: ["" : 20]> third (x) => (y) {
+        three = Constant<value: tensor = float {3}>() h = Div(x, three) y = Cast<to: int = 1>(h)
+    }""",
+}
+ONE = np.ones(1, np.float32)
+
+
+@pytest.mark.parametrize("graph", THIRDS)
+def test_float64_holds_all_through_the_graph(tmp_path: Path, graph: str) -> None:
+    artifact = saved(tmp_path / "m.onnx", THIRDS[graph], SIGNATURE, domains='"local" : 1')
+    assert ReferenceFloat64().load(artifact, "cpu").run({"x": ONE})["y"] == np.float64(1) / 3
+
+
+def test_the_graph_runs_in_its_own_precision_otherwise(tmp_path: Path) -> None:
+    artifact = saved(tmp_path / "m.onnx", THIRD, SIGNATURE)
+    assert Reference().load(artifact, "cpu").run({"x": ONE})["y"] == ONE / 3
+
+
+def test_integers_stay_what_they_are(tmp_path: Path) -> None:
+    head = "(float[n] x) => (int64[n] y) <int64 two = {2}>"
+    graph = head + "{ i = Cast<to: int = 7>(x) y = Mul(i, two) }"
+    artifact = saved(tmp_path / "m.onnx", graph, "x: float32[n]; where n = 1..8; -> y: int64[n]")
+    y = ReferenceFloat64().load(artifact, "cpu").run({"x": ONE})["y"]
+    assert (str(y.dtype), int(y[0])) == ("int64", 2)
+
+
+def test_widening_leaves_the_model_as_it_is() -> None:
+    model = parsed(THIRDS["branch"])
+    before = model.SerializeToString(deterministic=True)
+    widened(model)
+    assert model.SerializeToString(deterministic=True) == before
+
+
+@pytest.fixture(
+    scope="module",
+    params=[models.linear, models.tokens, models.recurrent],
+    ids=lambda m: m.__name__,
+)
+def exported(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[LoadedModel, OnnxArtifact]:
+    """A model and its file. None has an epsilon: ONNX stores those in float32."""
+    folder, model = tmp_path_factory.mktemp("exported"), source.load(request.param())
+    TorchScript().export(model, folder / "raw.onnx", opset=20)
+    artifact = normalize(folder / "raw.onnx", folder / "m.onnx", model.signature, Provenance())
+    return model, artifact
+
+
+def test_float64_is_what_pytorch_gives_in_float64(
+    exported: tuple[LoadedModel, OnnxArtifact],
+) -> None:
+    model, artifact = exported
+    sizes = examples.example_sizes(model.signature)
+    feed = examples.feeds(model.signature, sizes, "uniform", np.random.default_rng(0))
+    expected = PyTorchFloat64().load(model, "cpu").run(feed)
+    found = ReferenceFloat64().load(artifact, "cpu").run(feed)
+    assert found.keys() == expected.keys()
+    assert max(np.abs(found[name] - expected[name]).max() for name in expected) < 1e-12
+
+
+@pytest.mark.parametrize("runtime", [Reference, ReferenceFloat64])
+def test_has_no_gpu(tmp_path: Path, runtime: type[Reference]) -> None:
+    with pytest.raises(MissingError, match="devices that work here: cpu"):
+        runtime().load(saved(tmp_path / "m.onnx", THIRD, SIGNATURE), "cuda")
+
+
+def test_an_operator_that_it_lacks_is_named(tmp_path: Path) -> None:
+    unknown = saved(tmp_path / "m.onnx", HEAD + "{ y = Unknown(x) }", SIGNATURE)
+    with pytest.raises(NotLoadable, match=r"onnx\.reference: .*Unknown"):
+        Reference().load(unknown, "cpu")
+
+
+def test_a_feed_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    graph = "(float[n] x, float[n] z) => (float[n] y) { y = Add(x, z) }"
+    signature = "x: float32[n]; z: float32[n]; where n = 1..8; -> y: float32[n]"
+    session = Reference().load(saved(tmp_path / "m.onnx", graph, signature), "cpu")
+    with pytest.raises(InputError, match=r"onnx\.reference: .*'Add'"):
+        session.run({"x": np.ones(2, np.float32), "z": np.ones(3, np.float32)})
+
+
+def test_refuses_a_module() -> None:
+    with pytest.raises(InputError, match="'Linear' is not an ONNX file\nexport it first"):
+        Reference().load(source.load(models.linear()), "cpu")
