@@ -19,9 +19,10 @@ from torch.export import Dim as ExportDim
 
 from exporters.example import example
 from toolkit import model as flattening
+from toolkit.domain import Choices
 from toolkit.errors import ExportRefused
 from toolkit.model import Flat, LoadedModel
-from toolkit.signature import Choices, Dim, Signature
+from toolkit.signature import Dim, Signature
 
 _NOT_THE_USERS = (
     *(str(Path(file).parent) for file in (torch.__file__, logging.__file__, __file__)),

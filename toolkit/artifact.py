@@ -10,15 +10,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit import atomic
+from toolkit.domain import Choices, Interval
 from toolkit.dtypes import DTYPES, from_onnx
 from toolkit.errors import InputError, OnnxportError
 from toolkit.proto import parse_model
-from toolkit.signature import Choices, Dim, Interval, Signature, TensorSpec
+from toolkit.signature import Dim, Signature, TensorSpec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 SIGNATURE_KEY, PROVENANCE_KEY = "onnxport.signature", "onnxport.provenance"
 EXTERNAL_ABOVE = 1_500_000_000
 """Bytes of weights above which they go to a file beside the model; protobuf ends at 2 GiB."""
+
+_OUR_WEIGHTS = re.compile(r"[^/\\]*-[0-9a-f]{12}\.weights")
 
 ASSUMED_SIZES = Interval(1, 8)
 """What a dynamic dimension of a file without a signature is taken to accept."""
@@ -148,12 +152,13 @@ def save(
 
 def publish(artifact: OnnxArtifact, target: Path) -> OnnxArtifact:
     """Move a finished file to its place, its external weights first, and drop those it replaces."""
-    replaced = open_artifact(target).files if _is_onnx(target) else ()
-    weights = [p.replace(target.parent / p.name) for p in artifact.files[1:]]
+    replaced = open_artifact(target).external if _is_onnx(target) else ()
+    weights = [p.replace(target.parent / p.name).name for p in artifact.files[1:]]
     with atomic.replacing(target) as scratch:
         artifact.path.replace(scratch)
-    for old in set(replaced) - {target, *weights}:
-        old.unlink(missing_ok=True)
+    for old in set(replaced) - set(weights):
+        if _OUR_WEIGHTS.fullmatch(old):  # a file may name anything, also what is not its own
+            (target.parent / old).unlink(missing_ok=True)
     return open_artifact(target)
 
 
@@ -235,7 +240,7 @@ def _provenance(metadata: dict[str, str], proto: ModelProto) -> Provenance:
         stored = json.loads(metadata[PROVENANCE_KEY])
         known = {k: v for k, v in stored.items() if k in Provenance.__dataclass_fields__}
         return Provenance(**{**known, "stages": tuple(known["stages"])})
-    except (KeyError, ValueError, AttributeError):  # none, or not written by us
+    except (KeyError, ValueError, TypeError, AttributeError):  # none, or not written by us
         pass
     opset = next((o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")), 0)
     quantized = any(n.op_type in _LOSSY_NODES for n in proto.graph.node)
@@ -272,8 +277,11 @@ def _assumed(inputs: tuple[Declared, ...], outputs: tuple[Declared, ...]) -> Sig
         values = Choices((0, 1)) if whole else None
         specs.append(TensorSpec(declared.name, declared.dtype, shape, values))
     used = dict.fromkeys(n for s in specs for n in s.shape if isinstance(n, str))
+    known = {d.name for d in inputs}  # an input may be returned as it is
     returned = tuple(
-        TensorSpec(d.name, d.dtype, _named(d, d.shape)) for d in outputs if d.shape is not None
+        TensorSpec(d.name, d.dtype, _named(d, d.shape))
+        for d in outputs
+        if d.shape is not None and d.name not in known
     )
     return Signature(tuple(specs), tuple(Dim(n, ASSUMED_SIZES) for n in used), returned)
 

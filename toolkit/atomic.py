@@ -7,6 +7,7 @@ target; the next write to the same target removes it.
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import shutil
 import sys
@@ -30,6 +31,7 @@ def replacing(target: Path) -> Iterator[Path]:
     _require_writable(target)
     _remove_leftovers(target)
     scratch = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    _remove(scratch)  # of a dead process that had our number
     try:
         yield scratch
         _put_in_place(scratch, target)
@@ -44,6 +46,7 @@ def workspace(target: Path) -> Iterator[Path]:
     _require_writable(target)
     _remove_leftovers(target)
     folder = target.with_name(f".{target.name}.work.{os.getpid()}.tmp")
+    _remove(folder)
     try:
         folder.mkdir()
     except OSError as error:
@@ -66,7 +69,7 @@ def _require_writable(target: Path) -> None:
 
 
 def _remove_leftovers(target: Path) -> None:
-    for leftover in target.parent.glob(f".{target.name}.*.tmp"):
+    for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
         pid = leftover.name.split(".")[-2]
         if pid.isdigit() and not _alive(int(pid)):
             _remove(leftover)

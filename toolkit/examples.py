@@ -7,12 +7,13 @@ drawn here. Which of them to draw, and in which order, is decided elsewhere.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from math import inf, isfinite
+from math import isfinite
 
 import numpy as np
 
+from toolkit.domain import Choices, Domain, Interval, representable
 from toolkit.dtypes import DTYPES, numpy_dtype
-from toolkit.signature import Choices, Dim, Domain, Interval, Signature, TensorSpec
+from toolkit.signature import Dim, Signature, TensorSpec
 
 FILLS = ("uniform", "zeros", "low", "high", "ends", "large")
 """uniform: anywhere in the range, normal where it is open. zeros: 0, or the legal value nearest to
@@ -42,7 +43,7 @@ def _untaken(dim: Dim, taken: set[int]) -> int:
     if dim.step > 1:  # of 32, 64, 96 an exporter sees 1, 2, 3, and 1 is special there too
         free = [n for n in free if n // dim.step > 1] or free
     # Primes from 5 up: not a number of directions, heads or channels that a model may hold inside.
-    return min(free, key=lambda n: (n not in _PRIMES or n < 5, n), default=dim.high)
+    return min(free, key=lambda n: (n not in _PRIMES or n < 5, n), default=dim.legal[-1])
 
 
 def feeds(
@@ -56,20 +57,10 @@ def draw(
     spec: TensorSpec, shape: tuple[int, ...], fill: str, rng: np.random.Generator
 ) -> np.ndarray:
     """An array of that shape with values that the spec allows, chosen by `fill` (see FILLS)."""
-    values = spec.values or _everything(spec.dtype)
-    whole = {"i": np.int64, "u": np.uint64}.get(DTYPES[spec.dtype].kind)
+    values = representable(spec.values, spec.dtype)
+    whole = {"f": None, "u": np.uint64}.get(DTYPES[spec.dtype].kind, np.int64)
     drawn = _filled(values, shape, fill, rng, whole)
     return np.asarray(drawn).astype(numpy_dtype(spec.dtype))
-
-
-def _everything(dtype: str) -> Domain:
-    kind = DTYPES[dtype].kind
-    if kind == "f":
-        return Interval(-inf, inf)
-    if kind == "b":
-        return Choices((0, 1))
-    info = np.iinfo(dtype)
-    return Interval(int(info.min), int(info.max))
 
 
 def _filled(
@@ -86,17 +77,18 @@ def _filled(
     if fill in ("low", "high") and not open_ended:
         return np.full(shape, low if fill == "low" else high)
     if fill == "ends" and not open_ended:
-        return np.where(rng.integers(0, 2, shape), high, low)
+        return np.where(rng.integers(0, 2, shape), np.array(high, whole), np.array(low, whole))
     if isinstance(values, Choices):
         return rng.choice(np.array(values.values), shape)
     if open_ended:
         return _unbounded(values, shape, 100.0 if fill in ("large", "high", "low") else 1.0, rng)
     if values.step is not None:
-        steps = int((high - low) / values.step + 1e-9)
-        return low + values.step * rng.integers(0, steps, shape, endpoint=True)
+        steps = rng.integers(0, round((high - low) / values.step), shape, endpoint=True)
+        return low + steps * values.step
     if whole is not None:
         return rng.integers(int(low), int(high), shape, whole, endpoint=True)
-    return rng.uniform(low, high, shape)
+    share = rng.random(shape)
+    return np.clip(low * (1 - share) + high * share, low, high)  # high - low may overflow
 
 
 def _unbounded(
@@ -104,7 +96,10 @@ def _unbounded(
 ) -> np.ndarray:
     noise = scale * rng.standard_normal(shape)
     if isfinite(values.low):
-        return values.low + np.abs(noise)
+        above = np.abs(noise)
+        if values.step is not None:
+            above = np.round(above / values.step) * values.step
+        return values.low + above
     if isfinite(values.high):
         return values.high - np.abs(noise)
     return noise
@@ -114,7 +109,8 @@ def _nearest_to_zero(values: Domain) -> float:
     if isinstance(values, Choices):
         return min(values.values, key=abs)
     nearest = min(max(0, values.low), values.high)
-    if values.step is None or nearest in values:
+    if values.step is None:
         return nearest
-    below = values.low + (nearest - values.low) // values.step * values.step
-    return min((n for n in (below, below + values.step) if n in values), key=abs)
+    below = (nearest - values.low) // values.step
+    around = (values.low + n * values.step for n in (below, below + 1))
+    return min((n for n in around if n <= values.high), key=abs)

@@ -12,23 +12,26 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from math import inf
 from typing import NoReturn
 
+from toolkit.domain import Choices, Domain, Interval, Number
 from toolkit.errors import InputError
-from toolkit.signature import Choices, Dim, Domain, Interval, Number, Signature, TensorSpec
+from toolkit.signature import Dim, Signature, TensorSpec
 
+_STRING = r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"'
 _TOKEN = re.compile(
-    r"""(?P<string>"(?:[^"\\]|\\.)*")"""
-    r"""|(?P<number>-?(?:inf(?!\w|\.\w)|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?))"""
-    r"""|(?P<name>[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*)"""
-    r"""|(?P<mark>->|\.\.|[\[\]{},:=])"""
-    r"""|(?P<space>[ \t]+)"""
-    r"""|(?P<bad>.)"""
+    rf"(?P<string>{_STRING})"
+    r"|(?P<number>-?(?:inf(?!\w|\.\w)|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?))"
+    r"|(?P<name>[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*)"
+    r"|(?P<mark>->|\.\.|[\[\]{},:=])"
+    r"|(?P<space>[ \t]+)"
+    r"|(?P<bad>.)"
 )
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*\Z")
 _RESERVED = frozenset({"in", "where", "step", "inf"})
-_LINE_BREAK = re.compile(r"""\n|;(?=(?:[^"\n]*"[^"\n]*")*[^"\n]*(?:\n|\Z))""")
+_LINE = re.compile(rf"(?:{_STRING}|[^;\n])*")
 
 
 def parse(text: str) -> Signature:
@@ -36,7 +39,7 @@ def parse(text: str) -> Signature:
     inputs: list[TensorSpec] = []
     outputs: list[TensorSpec] = []
     dims: list[Dim] = []
-    for number, line in enumerate(_LINE_BREAK.split(text), 1):
+    for number, line in enumerate(_lines(text), 1):
         if not line.strip():
             continue
         reader = _Reader(line.strip(), number)
@@ -52,6 +55,14 @@ def parse(text: str) -> Signature:
     if not inputs:
         raise InputError("the signature has no input", "write pixels: float32[batch, 1, 28, 28]")
     return Signature(tuple(inputs), tuple(dims), tuple(outputs))
+
+
+def _lines(text: str) -> Iterator[str]:
+    """The text between line breaks and semicolons that are not part of a quoted name."""
+    at = 0
+    while at <= len(text) and (found := _LINE.match(text, at)):
+        yield found.group()
+        at = found.end() + 1
 
 
 def render(signature: Signature) -> str:

@@ -49,7 +49,8 @@ class Worker:
         self._what = what
         self._memory = memory
         # Closed on exit: SIM115 does not see that the worker is the context manager.
-        self._log: IO[bytes] = log.open("ab") if log else tempfile.TemporaryFile()  # noqa: SIM115
+        self._log: IO[bytes] = log.open("a+b") if log else tempfile.TemporaryFile()  # noqa: SIM115
+        self._printed = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Worker:
@@ -89,6 +90,7 @@ class Worker:
         process = self._process if self.alive and self._process else self._start()
         assert process.stdin is not None
         assert process.stdout is not None
+        self._printed = self._size()
         expired = threading.Event()
 
         def expire() -> None:
@@ -156,12 +158,9 @@ class Worker:
         return StageCrashed(f"{self._what} ran out of memory{limit}", "raise --memory-limit")
 
     def _tail(self) -> str:
-        try:
-            return os.pread(self._log.fileno(), 1 << 16, max(0, self._size() - (1 << 16))).decode(
-                errors="replace"
-            )
-        except OSError:  # a log that was opened for writing only
-            return Path(self._log.name).read_text(errors="replace")[-(1 << 16) :]
+        """What the child printed since the call began, the last 64 KiB of it."""
+        start = max(self._printed, self._size() - (1 << 16))
+        return os.pread(self._log.fileno(), 1 << 16, start).decode(errors="replace")
 
     def _size(self) -> int:
         return os.fstat(self._log.fileno()).st_size

@@ -5,7 +5,7 @@ Where it comes from is `toolkit.source`'s business; running it is the runtimes'.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from inspect import Parameter, signature as python_signature
 from typing import Any
@@ -111,16 +111,28 @@ def observed(model: LoadedModel) -> LoadedModel:
         TensorSpec(name, _dtype_name(a), _shape(name, a.shape, b.shape, first, second))
         for name, (_, a), (_, b) in zip(names, one, other, strict=True)
     )
-    for said, seen in zip(declared, outputs, strict=False):
-        if (said.dtype, len(said.shape)) != (seen.dtype, len(seen.shape)) or any(
-            isinstance(n, int) and n != m for n, m in zip(said.shape, seen.shape, strict=True)
-        ):
+    for said, seen, (_, a), (_, b) in zip(declared, outputs, one, other, strict=False):
+        if said.dtype != seen.dtype or not _keeps(said.shape, ((a, first), (b, second))):
             raise InputError(
                 f"output '{said.name}' is declared {said.dtype}{list(said.shape)}, "
                 f"the model returns {seen.dtype}{list(seen.shape)}",
                 "correct the signature, or leave outputs out: they are observed",
             )
     return replace(model, signature=model.signature.with_outputs(declared or outputs))
+
+
+def _keeps(
+    shape: tuple[int | str, ...], seen: Iterable[tuple[torch.Tensor, Mapping[str, int]]]
+) -> bool:
+    """Does a declared shape agree with the tensors that came, each at its sizes?"""
+    return all(
+        len(shape) == tensor.dim()
+        and all(
+            sizes.get(n, size) == size if isinstance(n, str) else n == size
+            for n, size in zip(shape, tensor.shape, strict=True)
+        )
+        for tensor, sizes in seen
+    )
 
 
 def _other_sizes(signature: Signature, first: Mapping[str, int]) -> dict[str, int]:

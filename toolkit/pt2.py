@@ -19,9 +19,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from toolkit.domain import Interval
 from toolkit.dtypes import DTYPES
 from toolkit.errors import InputError
-from toolkit.signature import Dim, Interval, Signature, TensorSpec
+from toolkit.signature import Dim, Signature, TensorSpec
 
 _MEMBERS = re.compile(
     r"archive_(format|version)|byteorder|version|\.data/(version|serialization_id)"
@@ -30,7 +31,7 @@ _MEMBERS = re.compile(
     r"|data/constants/(tensor_\d+|model_constants_config\.json)"
 )
 _OPERATORS = re.compile(
-    r"torch\.ops\.(aten|prims|torchvision)\.\w+\.\w+"
+    r"torch\.ops\.(aten|prims|torchvision)\.(?!from_file\b)\w+\.\w+"  # it maps any file
     r"|torch\.ops\.higher_order\.(cond|while_loop|scan|map_impl|wrap_with_set_grad_enabled)"
     r"|torch\.(sym_\w+|_sym_\w+|_check\w*)"
     r"|_operator\.(getitem|add|sub|mul|truediv|floordiv|mod|pow|neg|pos|abs|and_|or_|not_|invert"
@@ -38,6 +39,7 @@ _OPERATORS = re.compile(
     r"|math\.(ceil|floor|trunc|sqrt)"
 )
 _PLAIN = re.compile(r"[\w.:/<>+\- ]*")
+_KEYS = re.compile(r'None|null|""|\[("[\w.]*"(, ?"[\w.]*")*)?\]')
 _TREE_TYPES = frozenset({None, "builtins.tuple", "builtins.list", "builtins.dict"})
 _EXPRESSION_NODES = (
     ast.Expression, ast.Call, ast.Name, ast.Load, ast.Constant, ast.keyword,
@@ -107,22 +109,23 @@ def _beyond_data(reader: Any) -> Iterator[str]:
 
 def _unsafe(value: Any, key: str) -> Iterator[str]:
     """Strings of the program that do more than name or number something."""
-    if key in ("metadata", "guards_code"):
-        return  # read for messages, and not compiled: see check_guards
     if isinstance(value, dict):
         for name, inner in value.items():
             if not _PLAIN.fullmatch(name):
                 yield f"the name {name!r}"
-            yield from _unsafe(inner, name)
+            if key or name != "guards_code":  # guards are not compiled: see check_guards
+                yield from _unsafe(inner, name)
     elif isinstance(value, list):
         for inner in value:
+            if key == "nodes" and isinstance(inner, dict):  # what it says of a node's origin
+                inner = {k: v for k, v in inner.items() if k != "metadata"}  # noqa: PLW2901
             yield from _unsafe(inner, key)
     elif isinstance(value, str) and not _harmless(value, key):
         yield f"{key} {value[:80]!r}"
 
 
 def _harmless(text: str, key: str) -> bool:
-    if key == "target":
+    if key in ("target", "as_operator"):
         return _OPERATORS.fullmatch(text) is not None
     if key == "expr_str":
         return _is_size(text)
@@ -146,9 +149,10 @@ def _is_size(text: str) -> bool:
 
 
 def _is_plain_tree(spec: Any) -> bool:
+    """Tuples, lists, and dicts whose keys are words: torch writes them into Python."""
     if isinstance(spec, dict):
-        known = spec.get("type") in _TREE_TYPES and "__enum__" not in str(spec.get("context"))
-        return known and all(map(_is_plain_tree, spec.get("children_spec", ())))
+        known = spec.get("type") in _TREE_TYPES and _KEYS.fullmatch(str(spec.get("context")))
+        return bool(known) and all(map(_is_plain_tree, spec.get("children_spec", ())))
     return not isinstance(spec, list) or all(map(_is_plain_tree, spec))
 
 

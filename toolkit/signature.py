@@ -9,63 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import inf
 from typing import TYPE_CHECKING
 
+from toolkit.domain import Choices, Domain, Interval, Number, admits
 from toolkit.dtypes import DTYPES, numpy_dtype
 from toolkit.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
-
-Number = int | float
-
-
-@dataclass(frozen=True)
-class Interval:
-    """All numbers from `low` to `high`, both included; with `step`, only low, low + step, ..."""
-
-    low: Number
-    high: Number
-    step: Number | None = None
-
-    def __post_init__(self) -> None:
-        if not self.low <= self.high:
-            raise InputError(
-                f"range {self.low}..{self.high} is empty", "write the smaller end first"
-            )
-        if self.step is not None and not 0 < self.step < inf:
-            raise InputError(f"step {self.step} is not positive", "write step 8, say")
-
-    def __contains__(self, value: Number) -> bool:
-        if not self.low <= value <= self.high:
-            return False
-        return self.step is None or (value - self.low) % self.step == 0
-
-
-@dataclass(frozen=True)
-class Choices:
-    """Exactly these numbers."""
-
-    values: tuple[Number, ...]
-
-    def __post_init__(self) -> None:
-        if not self.values:
-            raise InputError("an empty set accepts nothing", "write {0, 1}, say")
-
-    def __contains__(self, value: Number) -> bool:
-        return value in self.values
-
-    @property
-    def low(self) -> Number:
-        return min(self.values)
-
-    @property
-    def high(self) -> Number:
-        return max(self.values)
-
-
-Domain = Interval | Choices
 
 
 @dataclass(frozen=True)
@@ -76,10 +27,16 @@ class Dim:
     sizes: Domain
 
     def __post_init__(self) -> None:
-        ends = (self.sizes.low, self.sizes.high)
-        if any(not isinstance(n, int) or n < 0 for n in ends):
+        some: tuple[Number, ...]
+        if isinstance(self.sizes, Choices):
+            some = self.sizes.values
+        else:
+            some = (self.sizes.low, self.sizes.high, self.sizes.step or 1)
+        if any(not isinstance(n, int) or n < 0 for n in some):
+            from toolkit.grammar import render_domain
+
             raise InputError(
-                f"dimension '{self.name}' has sizes {ends[0]}..{ends[1]}",
+                f"dimension '{self.name}' has sizes {render_domain(self.sizes)}",
                 "sizes are whole numbers with both ends given: batch = 1..64",
             )
 
@@ -271,7 +228,7 @@ def _check_values(spec: TensorSpec, array: np.ndarray) -> None:
 
     if isinstance(spec.values, Interval) and spec.values.step is None:
         array = np.array([array.min(), array.max()])  # NaN, where there is one, is both
-    outside = array[~_admitted(spec.values, array)]
+    outside = array[~admits(spec.values, array, spec.dtype)]
     if outside.size:
         from toolkit.grammar import render_domain
 
@@ -280,17 +237,3 @@ def _check_values(spec: TensorSpec, array: np.ndarray) -> None:
             f"expected {render_domain(spec.values)}",
             "scale or clip the data as it was for training",
         )
-
-
-def _admitted(values: Domain, array: np.ndarray) -> np.ndarray:
-    """Element by element: is it in the domain, whose numbers are rounded to the array's dtype?"""
-    import numpy as np
-
-    if isinstance(values, Choices):
-        return np.isin(array, np.array(values.values).astype(array.dtype))
-    low, high = (np.array(end).astype(array.dtype) for end in (values.low, values.high))
-    inside = (low <= array) & (array <= high)
-    if values.step is not None:
-        steps = (array.astype(np.float64) - values.low) / values.step
-        inside &= np.abs(steps - np.round(steps)) < 1e-3
-    return inside

@@ -22,6 +22,8 @@ from toolkit.errors import InputError, OnnxportError
 from toolkit.model import LoadedModel, first_line, observed
 from toolkit.signature import Signature
 
+_NOT_THE_USERS = (sys.prefix, sys.base_prefix, "<frozen", __file__)
+
 
 def load(
     source: str | nn.Module | tuple[nn.Module, Signature | str] | LoadedModel,
@@ -74,7 +76,7 @@ def _resolve(source: str) -> tuple[Any, str]:
         module = _from_file(Path(place)) if place.endswith(".py") else _from_package(place)
     except OnnxportError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(
             f"importing '{place}' raised {type(error).__name__}: {error}".splitlines()[0],
             _where_raised(error) or "it must be importable on its own",
@@ -82,8 +84,10 @@ def _resolve(source: str) -> tuple[Any, str]:
     if not hasattr(module, attribute):
         public = [n for n in vars(module) if not n.startswith("_")]
         raise InputError(f"'{place}' has no '{attribute}'", "it has: " + ", ".join(public[-12:]))
-    recorded = source if not Path(place).is_absolute() else Path(place).name + ":" + attribute
-    return _called(getattr(module, attribute), options, source), recorded
+    named = _called(getattr(module, attribute), options, source)
+    return named, source.replace(place, Path(place).name, 1) if Path(
+        place
+    ).is_absolute() else source
 
 
 def _options(arguments: list[str], source: str) -> dict[str, Any]:
@@ -108,7 +112,7 @@ def _called(found: Any, options: dict[str, Any], source: str) -> Any:
         return found(**options)
     except OnnxportError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(
             f"'{source}' raised {type(error).__name__}: {error}".splitlines()[0],
             _where_raised(error) or "it is called without arguments but those after commas",
@@ -116,12 +120,12 @@ def _called(found: Any, options: dict[str, Any], source: str) -> Any:
 
 
 def _where_raised(error: BaseException) -> str:
-    """The innermost line of the user's own code, as 'file.py line 3, in build'."""
+    """The innermost line of the user's own code: `raised in model.py line 3`."""
     trace, place = error.__traceback__, ""
     while trace is not None:
-        code = trace.tb_frame.f_code
-        if "importlib" not in code.co_filename and Path(code.co_filename) != Path(__file__):
-            place = f"raised in {Path(code.co_filename).name} line {trace.tb_lineno}"
+        file = trace.tb_frame.f_code.co_filename
+        if not file.startswith(_NOT_THE_USERS):
+            place = f"raised in {Path(file).name} line {trace.tb_lineno}"
         trace = trace.tb_next
     return place
 

@@ -1,0 +1,194 @@
+"""A module held to a signature: how inputs reach it, and what its outputs are called."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from toolkit.dtypes import DTYPES
+from toolkit.errors import InputError
+from toolkit.examples import draw
+from toolkit.model import Flat, LoadedModel, flatten, observed, to_array, to_tensor
+from toolkit.signature import Signature, TensorSpec
+
+T = torch.zeros(2)
+
+
+class Pair(NamedTuple):
+    first: Any
+    second: Any
+
+
+@dataclass
+class Result:
+    scores: Any
+    cache: Any = None
+
+
+class Function(nn.Module):
+    """A module whose forward is the given function."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.forward = function
+
+
+def seen(function: Callable[..., Any], signature: str) -> Signature:
+    model = LoadedModel(Function(function).eval(), Signature.parse(signature), "f")
+    return observed(model).signature
+
+
+def outputs(function: Callable[..., Any], signature: str) -> list[str]:
+    lines = str(seen(function, signature)).splitlines()
+    return [line.removeprefix("-> ") for line in lines if line.startswith("-> ")]
+
+
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        pytest.param(T, ["output"], id="tensor"),
+        pytest.param((T, T), ["output_0", "output_1"], id="tuple"),
+        pytest.param([T], ["output_0"], id="list"),
+        pytest.param({"a": T, "b": T}, ["a", "b"], id="dict"),
+        pytest.param({"a": {"b": T, "c": (T, T)}}, ["a.b", "a.c.0", "a.c.1"], id="nested"),
+        pytest.param((T, {"a": T}), ["output_0", "output_1.a"], id="dict in a tuple"),
+        pytest.param(Pair(T, [T]), ["first", "second.0"], id="named tuple"),
+        pytest.param(Result(T, Pair(T, T)), ["scores", "cache.first", "cache.second"], id="class"),
+        pytest.param(Result(T), ["scores"], id="None in a class"),
+        pytest.param((None, T), ["output_1"], id="None in a tuple"),
+        pytest.param({0: T}, ["0"], id="key that is no text"),
+        pytest.param(torch.zeros(2, 2).max(1), ["output_0", "output_1"], id="torch.return_types"),
+    ],
+)
+def test_outputs_are_named_by_their_path(value: Any, names: list[str]) -> None:
+    assert [name for name, _ in flatten(value)] == names
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (5, "the model returns a int as 'output'"),
+        ({"a": ["text"]}, "the model returns a str as 'a.0'"),
+        ({"state": object()}, "the model returns a object as 'state'"),
+    ],
+)
+def test_refuses_to_return_anything_but_tensors(value: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        flatten(value)
+
+
+def test_names_that_forward_does_not_know_go_by_position() -> None:
+    signature = Signature.parse("left: float32[2]; right: float32[2]")
+    flat = Flat(Function(lambda a, b: a - b), signature)
+    assert flat(T + 3, T + 1)[0].tolist() == [2, 2]
+
+
+def test_names_of_forward_go_by_keyword() -> None:
+    signature = Signature.parse("b: float32[2]; a: float32[2]")
+    flat = Flat(Function(lambda a, b, c=None: {"d": a - b, "none": c}), signature)
+    assert flat(T + 1, T + 3)[0].tolist() == [2, 2]
+
+
+def test_optional_inputs_may_be_left_out() -> None:
+    signature = Signature.parse("a: float32[2]; c: float32[2]")
+    flat = Flat(Function(lambda a, b=None, *, c: a - c), signature)
+    assert flat(T + 3, T + 1)[0].tolist() == [2, 2]
+
+
+def test_a_name_at_the_wrong_position_is_a_slip() -> None:
+    signature = Signature.parse("left: float32[2]; a: float32[2]")
+    message = r"input 'a' is number 2 of the signature and number 1 of forward\(a, b\)"
+    with pytest.raises(InputError, match=message):
+        Flat(Function(lambda a, b: a - b), signature)
+
+
+BATCH = "x: float32[batch, 4]; where batch = 1..16"
+
+
+@pytest.mark.parametrize(
+    ("function", "signature", "expected"),
+    [
+        pytest.param(lambda x: x, BATCH, ["output: float32[batch, 4]"], id="the same"),
+        pytest.param(lambda x: x.sum(), BATCH, ["output: float32[]"], id="a scalar"),
+        pytest.param(lambda x: x.T, BATCH, ["output: float32[4, batch]"], id="transposed"),
+        pytest.param(lambda x: x.argmax(1), BATCH, ["output: int64[batch]"], id="another dtype"),
+        pytest.param(lambda x: {"x": x}, BATCH, ["x_out: float32[batch, 4]"], id="an input's name"),
+        pytest.param(
+            lambda x: {"a.b": torch.cat([x, x])}, BATCH, ["a.b: float32[a_b_0, 4]"], id="derived"
+        ),
+        pytest.param(
+            lambda x: torch.einsum("nij,mi->jmn", x, x[..., 0]),
+            "x: float32[n, h, w]; where n = 1..4, h = 3..9, w = 3..9",
+            ["output: float32[w, n, n]"],
+            id="several dimensions",
+        ),
+        pytest.param(
+            lambda x: x, "x: float32[n, 3]; where n = 3", ["output: float32[3, 3]"], id="fixed"
+        ),
+        pytest.param(
+            lambda x: x, "x: float32[n]; where n = 1..2", ["output: float32[n]"], id="two sizes"
+        ),
+        pytest.param(
+            lambda x: x[:, ::2],
+            "x: float32[n, t]; where n = 1..4, t = 8..64 step 8",
+            ["output: float32[n, output_1]"],
+            id="half of a length",
+        ),
+    ],
+)
+def test_outputs_are_observed_with_the_dimensions_they_follow(
+    function: Callable[[Tensor], Any], signature: str, expected: list[str]
+) -> None:
+    assert outputs(function, signature) == expected
+
+
+def test_a_declared_output_keeps_its_name_and_the_names_of_its_sizes() -> None:
+    declared = "-> doubled: float32[rows, 4]"
+    assert outputs(lambda x: torch.cat([x, x]), f"{BATCH}; {declared}") == [declared[3:]]
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ("y: float64[batch, 4]", "output 'y' is declared float64['batch', 4]"),
+        ("y: float32[batch]", "output 'y' is declared float32['batch']"),
+        ("y: float32[batch, 5]", "output 'y' is declared float32['batch', 5]"),
+        ("y: float32[7, 4]", "output 'y' is declared float32[7, 4]"),
+        ("y: float32[rows, batch]", "output 'y' is declared float32['rows', 'batch']"),
+        ("y: float32[batch, 4]; -> z: float32[]", "the signature declares 2 outputs"),
+    ],
+)
+def test_refuses_a_declared_output_that_the_model_contradicts(declared: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        seen(lambda x: x, f"{BATCH}; -> {declared}")
+    assert message in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda x: x.reshape(3, 7), "PyTorch itself refuses x [5, 4]: shape '[3, 7]' is invalid"),
+        (lambda x: x if len(x) == 5 else x @ x, "PyTorch itself refuses x [7, 4]: "),
+        (lambda x: None, "the model returns no tensor"),
+        (lambda x: x.to(torch.complex64), "the model returns complex64 tensors"),
+        (lambda x: x.sum() if len(x) > 5 else x, "has 2 dimensions at one size and 0 at another"),
+    ],
+)
+def test_refuses_a_model_that_does_not_run_as_its_signature_promises(
+    function: Callable[[Tensor], Any], message: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        seen(function, BATCH)
+    assert message in caught.value.message
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_arrays_of_every_dtype_go_to_tensors_and_back(dtype: str) -> None:
+    array = draw(TensorSpec("x", dtype, (2, 3)), (2, 3), "uniform", np.random.default_rng(0))
+    tensor = to_tensor(array, dtype)
+    assert str(tensor.dtype) == f"torch.{dtype}"
+    np.testing.assert_array_equal(to_array(tensor), array)
