@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import pytest
@@ -74,20 +74,22 @@ def test_a_file_does_not_replace_a_folder(tmp_path: Path) -> None:
     assert (names(tmp_path), names(target)) == (["bundle"], ["old.txt"])
 
 
+def interrupted(target: Path, write: Callable[[Path], object]) -> None:
+    with suppress(Interrupted), replacing(target) as scratch:
+        write(scratch)
+        raise Interrupted
+
+
 def test_an_error_leaves_the_old_file(tmp_path: Path) -> None:
     target = tmp_path / "model.onnx"
     target.write_text("old")
-    with pytest.raises(Interrupted), replacing(target) as scratch:
-        scratch.write_text("half")
-        raise Interrupted
+    interrupted(target, lambda scratch: scratch.write_text("half"))
     assert (names(tmp_path), target.read_text()) == (["model.onnx"], "old")
 
 
 def test_an_error_leaves_the_old_folder(tmp_path: Path) -> None:
     target = make_folder(tmp_path / "bundle", "old")
-    with pytest.raises(Interrupted), replacing(target) as scratch:
-        make_folder(scratch, "half")
-        raise Interrupted
+    interrupted(target, lambda scratch: make_folder(scratch, "half"))
     assert (names(tmp_path), names(target)) == (["bundle"], ["old.txt"])
 
 
@@ -144,7 +146,7 @@ def test_a_workspace_is_removed_after_an_error(tmp_path: Path) -> None:
 
 @WRITES
 def test_a_missing_folder_is_refused(tmp_path: Path, write: Write) -> None:
-    refused = pytest.raises(InputError, match="folder '.*/no' does not exist")
+    refused = pytest.raises(InputError, match=r"folder '.*/no' does not exist")
     with refused, write(tmp_path / "no" / "model.onnx"):
         pass
 
@@ -154,6 +156,6 @@ def test_an_unwritable_folder_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Write
 ) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)
-    refused = pytest.raises(InputError, match="folder '.*' is not writable")
+    refused = pytest.raises(InputError, match=r"folder '.*' is not writable")
     with refused, write(tmp_path / "model.onnx"):
         pass

@@ -101,5 +101,5 @@ def test_publishing_removes_no_file_that_only_the_replaced_model_names(
 def test_weights_that_are_gone_are_named(tmp_path: Path) -> None:
     made = saved(tmp_path / "m.onnx")
     made.files[1].unlink()
-    with pytest.raises(InputError, match="'.*m.onnx' cannot be read"):
+    with pytest.raises(InputError, match=r"'.*m\.onnx' cannot be read"):
         read_weights(made)

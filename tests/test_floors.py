@@ -10,8 +10,8 @@ import toolkit
 ROOT = Path(toolkit.__file__).parent
 FILES = sorted(str(p.relative_to(ROOT)) for p in ROOT.rglob("*.py"))
 CONTRACT = (
-    *("artifact", "atomic", "dtypes", "errors", "examples", "grammar", "isolation", "model"),
-    *("plugins", "proto", "pt2", "signature", "source"),
+    *("artifact", "atomic", "domain", "dtypes", "errors", "examples", "grammar", "isolation"),
+    *("model", "plugins", "proto", "pt2", "signature", "source"),
 )
 STAGES = ("parity", "optimize", "quantization", "inference", "report")
 TOP = ("pipeline", "cli")

@@ -105,7 +105,7 @@ def test_an_unknown_member_is_refused(plain: Path, tmp_path: Path) -> None:
 def test_a_truncated_file_is_refused(plain: Path, tmp_path: Path, part: float) -> None:
     data = plain.read_bytes()
     (tmp_path / "half.pt2").write_bytes(data[: int(len(data) * part)])
-    with pytest.raises(InputError, match="'half.pt2' is not a .pt2 file that this torch reads"):
+    with pytest.raises(InputError, match=r"'half\.pt2' is not a \.pt2 file that this torch reads"):
         load_pt2(tmp_path / "half.pt2")
 
 

@@ -1,8 +1,7 @@
 """The contract itself: what it admits, what it refuses and why, and which sizes it speaks of."""
 
-from math import inf, nan
+from math import nan
 
-import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -143,28 +142,6 @@ def test_refuses_a_size_that_is_not_in_the_set() -> None:
         signature.validate({"x": np.zeros(5, np.float32)})
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("float32[] in 0.1..0.3", np.float32(0.3)),  # more than 0.3: float32 rounds the end too
-        ("float16[] in {0.1}", np.float16(0.1)),
-        ("bfloat16[] in 0..1", ml_dtypes.bfloat16(1)),
-        ("float32[] in 0..1 step 0.1", np.float32(0.7)),
-        ("float32[] in 0..1000 step 0.1", np.float32(999.9)),
-        ("float32[]", np.float32(nan)),
-        ("float32[] in 0..inf", np.float32(inf)),
-        ("int64[] in 0..inf", np.int64(7)),
-        ("uint8[] in 0..256", np.uint8(255)),
-        ("int8[] in -1000..1000", np.int8(-128)),
-        ("uint8[] in -1..1", np.uint8(1)),
-        ("uint64[]", np.uint64(2**64 - 1)),
-        ("bool[] in {0, 1}", np.bool_(True)),
-    ],
-)
-def test_admits_values_up_to_the_ends_as_the_dtype_holds_them(text: str, value: np.generic) -> None:
-    Signature.parse(f"x: {text}").validate({"x": np.asarray(value)})
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_every_dtype_without_a_range_admits_anything(dtype: str) -> None:
     spec = TensorSpec("x", dtype, (3,))
@@ -186,9 +163,6 @@ def test_an_empty_array_holds_no_value_to_refuse() -> None:
         ("x: float32[2]; where batch = 1..4", "no input has a dimension 'batch'"),
         ("x: float32[n]; where n = 1..4; where n = 1..8", "a dimension has two ranges"),
         ("x: float8[2]", "'x' has unknown dtype 'float8'"),
-        ("x: float32[2] in 1..0", "range 1..0 is empty"),
-        ("x: float32[2] in 0..1 step 0", "step 0 is not positive"),
-        ("x: float32[2] in 0..1 step -1", "step -1 is not positive"),
         ("x: float32[n]; where n = 4..1", "range 4..1 is empty"),
         ("x: float32[n]; where n = 1..inf", "dimension 'n' has sizes 1..inf"),
         ("x: float32[n]; where n = -1..4", "dimension 'n' has sizes -1..4"),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, floor, inf, isfinite
 from typing import TYPE_CHECKING
 
-from toolkit.dtypes import DTYPES
+from toolkit.dtypes import DTYPES, epsilon
 from toolkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -97,20 +98,33 @@ def admits(domain: Domain, array: np.ndarray, dtype: str) -> np.ndarray:
 
     domain = representable(domain, dtype)
     if isinstance(domain, Choices):
-        found: np.ndarray = np.isin(array, np.array(domain.values).astype(array.dtype))
+        found: np.ndarray = np.isin(array, as_array(domain.values, array.dtype))
         return found
     low, high = (np.array(end).astype(array.dtype) for end in (domain.low, domain.high))
     inside: np.ndarray = (low <= array) & (array <= high)
     if domain.step is None:
         return inside
-    if DTYPES[dtype].kind != "f":  # compared by remainders: a difference could overflow
+    if DTYPES[dtype].kind != "f":
+        if domain.step > _limits(dtype)[1]:
+            inside &= array == low
+            return inside
+        # By remainders: a difference could overflow.
         inside &= array % int(domain.step) == int(domain.low) % int(domain.step)
         return inside
     wide = array.astype(np.float64)
     with np.errstate(invalid="ignore"):
         nearest = domain.low + np.round((wide - domain.low) / domain.step) * domain.step
-    inside &= nearest.astype(array.dtype) == array
+    # However a step was computed (3 * 0.1, 3 / 10, arange), it is off by a few roundings at most.
+    slack = 4 * epsilon(dtype) * np.maximum(np.abs(wide), abs(domain.low))
+    inside &= np.abs(nearest - wide) <= slack
     return inside
+
+
+def as_array(values: Sequence[Number], dtype: np.dtype[np.generic]) -> np.ndarray:
+    """One by one: numpy makes float64 of [0, 2**64 - 1]."""
+    import numpy as np
+
+    return np.array([np.asarray(v).astype(dtype) for v in values], dtype)
 
 
 def _limits(dtype: str) -> tuple[Number, Number]:

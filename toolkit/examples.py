@@ -11,7 +11,7 @@ from math import isfinite
 
 import numpy as np
 
-from toolkit.domain import Choices, Domain, Interval, representable
+from toolkit.domain import Choices, Domain, Interval, as_array, representable
 from toolkit.dtypes import DTYPES, numpy_dtype
 from toolkit.signature import Dim, Signature, TensorSpec
 
@@ -79,7 +79,7 @@ def _filled(
     if fill == "ends" and not open_ended:
         return np.where(rng.integers(0, 2, shape), np.array(high, whole), np.array(low, whole))
     if isinstance(values, Choices):
-        return rng.choice(np.array(values.values), shape)
+        return rng.choice(as_array(values.values, np.dtype(whole or np.float64)), shape)
     if open_ended:
         return _unbounded(values, shape, 100.0 if fill in ("large", "high", "low") else 1.0, rng)
     if values.step is not None:

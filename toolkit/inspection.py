@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.artifact import OnnxArtifact, open_artifact, read_graph
+from toolkit.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,15 @@ def inspect(path: Path | str) -> Inspection:
             for attribute in node.attribute:
                 pending += [attribute.g] if attribute.HasField("g") else []
                 pending += attribute.graphs
+    try:
+        size = artifact.size
+    except OSError as error:
+        raise InputError(
+            f"'{error.filename}' cannot be read: {error.strerror}", "its weights belong beside it"
+        ) from error
     return Inspection(
         artifact,
-        artifact.size,
+        size,
         sum(prod(t.dims) for t in proto.graph.initializer),
         proto.ir_version,
         {o.domain or "ai.onnx": o.version for o in proto.opset_import},

@@ -31,7 +31,7 @@ _MEMBERS = re.compile(
     r"|data/constants/(tensor_\d+|model_constants_config\.json)"
 )
 _OPERATORS = re.compile(
-    r"torch\.ops\.(aten|prims|torchvision)\.(?!from_file\b)\w+\.\w+"  # it maps any file
+    r"torch\.ops\.(aten|prims|torchvision)\.(?!(from_file|save)\b)\w+\.\w+"  # these touch files
     r"|torch\.ops\.higher_order\.(cond|while_loop|scan|map_impl|wrap_with_set_grad_enabled)"
     r"|torch\.(sym_\w+|_sym_\w+|_check\w*)"
     r"|_operator\.(getitem|add|sub|mul|truediv|floordiv|mod|pow|neg|pos|abs|and_|or_|not_|invert"
@@ -104,7 +104,9 @@ def _beyond_data(reader: Any) -> Iterator[str]:
             torch.load(io.BytesIO(samples), weights_only=True)
         except Exception:
             yield "its sample inputs are pickled objects"
-    yield from _unsafe(json.loads(reader.get_record("models/model.json")), "")
+    program = json.loads(reader.get_record("models/model.json"))
+    program.pop("guards_code", None)  # guards are not compiled: see check_guards
+    yield from _unsafe(program, "")
 
 
 def _unsafe(value: Any, key: str) -> Iterator[str]:
@@ -113,8 +115,7 @@ def _unsafe(value: Any, key: str) -> Iterator[str]:
         for name, inner in value.items():
             if not _PLAIN.fullmatch(name):
                 yield f"the name {name!r}"
-            if key or name != "guards_code":  # guards are not compiled: see check_guards
-                yield from _unsafe(inner, name)
+            yield from _unsafe(inner, name)
     elif isinstance(value, list):
         for inner in value:
             if key == "nodes" and isinstance(inner, dict):  # what it says of a node's origin

@@ -11,7 +11,9 @@ import ast
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,12 @@ from toolkit.errors import InputError, OnnxportError
 from toolkit.model import LoadedModel, first_line, observed
 from toolkit.signature import Signature
 
-_NOT_THE_USERS = (sys.prefix, sys.base_prefix, "<frozen", __file__)
+_NOT_THE_USERS = (
+    *(f"{folder}{os.sep}" for folder in map(sysconfig.get_path, ("stdlib", "purelib", "platlib"))),
+    f"{Path(torch.__file__).parent}{os.sep}",
+    __file__,
+    "<",
+)
 
 
 def load(
@@ -85,9 +92,9 @@ def _resolve(source: str) -> tuple[Any, str]:
         public = [n for n in vars(module) if not n.startswith("_")]
         raise InputError(f"'{place}' has no '{attribute}'", "it has: " + ", ".join(public[-12:]))
     named = _called(getattr(module, attribute), options, source)
-    return named, source.replace(place, Path(place).name, 1) if Path(
-        place
-    ).is_absolute() else source
+    if Path(place).is_absolute():  # no folder of the author's is recorded
+        source = source.replace(place, Path(place).name, 1)
+    return named, source
 
 
 def _options(arguments: list[str], source: str) -> dict[str, Any]:

@@ -123,10 +123,10 @@ def test_inspect_shows_the_signature_line_by_line(onnxport: Onnxport, model: Pat
     assert "          where batch = 1..64\n" in shown
 
 
-def test_ship_makes_a_bundle_and_run_takes_it(
-    onnxport: Onnxport, pixels: Path, tmp_path: Path
-) -> None:
-    ran = onnxport("ship", "zoo:cnn,size=8,filters=2", "-o", "b", "--budget", "1s")
+def test_ship_makes_a_bundle_and_run_takes_it(onnxport: Onnxport, tmp_path: Path) -> None:
+    ran = onnxport("ship", "tests.models:unsigned", "-o", "b", "--budget", "1s")
     assert ran.returncode == 0, ran.stderr
     assert {"model.onnx", "manifest.json"} <= {p.name for p in (tmp_path / "b").iterdir()}
-    assert onnxport("run", "b", pixels, "-o", "p.npy", "--device", "cpu").returncode == 0
+    np.save(tmp_path / "x.npy", np.arange(40, dtype=np.uint8).reshape(10, 4))
+    assert onnxport("run", "b", "x.npy", "-o", "y.npz", "--device", "cpu").returncode == 0
+    assert np.load(tmp_path / "y.npz")["output_1"][0].tolist() == [3, 2, 1, 0]

@@ -18,6 +18,7 @@ import onnx
 import pytest
 
 import toolkit
+from tests import models
 
 MODEL = "zoo:cnn,size=8,filters=2"
 COMMANDS = {
@@ -25,7 +26,7 @@ COMMANDS = {
     "simplify": ["simplify", "in.onnx", "-o", "out.onnx"],
     "quantize": ["quantize", "in.onnx", "-o", "out.onnx", "--budget", "2s"],
     "run": ["run", "in.onnx", "in.npy", "-o", "out.npz", "--batch", "1", "--device", "cpu"],
-    "ship": ["ship", MODEL, "-o", "out", "--budget", "2s"],
+    "ship": ["ship", "tests.models:unsigned", "-o", "out", "--budget", "2s"],
 }
 INTERRUPTED = 130
 
@@ -38,7 +39,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     images = np.random.default_rng(0).random((3000, 1, 8, 8), np.float32)
     np.save(folder / "in.npy", images)
     toolkit.run(folder / "in.onnx", {"pixels": images[:5]}, folder / "out.npz", device="cpu")
-    toolkit.ship(MODEL, folder / "out", budget=0.5)
+    toolkit.ship(models.unsigned(), folder / "out", budget=0.5)
     (folder / "out.onnx").write_bytes((folder / "in.onnx").read_bytes())
     return folder
 
