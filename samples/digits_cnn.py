@@ -1,6 +1,6 @@
 """A CNN on scikit-learn's handwritten digits, all the way: train, ship, compare, run.
 
-    python samples/digits_cnn.py [--out FOLDER] [--epochs N]
+    python samples/digits_cnn.py [--out FOLDER] [--epochs N] [--budget SECONDS]
 
 Writes into FOLDER: weights.safetensors, calibration.npz (training images), held_out.npz (images the
 model never saw) and held_out_labels.npy, and bundle/.
@@ -59,6 +59,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("build/digits_cnn"))
     parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--budget", type=float, default=10.0, help="seconds for each check")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
 
@@ -86,6 +87,7 @@ def main() -> None:
             weights=options.out / "weights.safetensors",
             data={"pixels": images},
             metric=accuracy,
+            budget=options.budget,
             listener=live,
         )
 

@@ -44,7 +44,7 @@ def digits_file(
 ) -> Path:
     """It exported, by the first exporter whose file holds."""
     path = tmp_path_factory.mktemp("digits") / "cnn.onnx"
-    toolkit.export(trained, path, budget=3.0)
+    toolkit.export(trained, path, budget=1.0)
     return path
 
 
@@ -61,5 +61,5 @@ def intact(
     """Each of the hard models beside the file that `export` makes of it."""
     model = INTACT[request.param]()
     path = tmp_path_factory.mktemp(request.param) / "model.onnx"
-    toolkit.export(model, path, budget=3.0)
+    toolkit.export(model, path, budget=1.0)
     return model[0], path

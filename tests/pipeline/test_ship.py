@@ -26,7 +26,7 @@ def bundle(
         return float(session.run({"pixels": images[:60]})["probabilities"][:, 0].mean())
 
     out = tmp_path_factory.mktemp("ship") / "bundle"
-    return toolkit.ship(trained, out, data={"pixels": images}, metric=mean_of_class_0, budget=3.0)
+    return toolkit.ship(trained, out, data={"pixels": images}, metric=mean_of_class_0, budget=1.0)
 
 
 def manifest(bundle: Bundle) -> dict[str, object]:
@@ -75,15 +75,16 @@ def test_a_bundle_is_loaded_and_checked_by_its_folder(
 
 
 def test_a_model_without_products_gets_no_int8_and_the_reason(tmp_path: Path) -> None:
-    made = toolkit.ship(models.unsigned(), tmp_path / "b", budget=1.0)
+    made = toolkit.ship(models.unsigned(), tmp_path / "b", budget=0.5)
     assert made.int8 is None
     assert made.verdict.startswith("no int8 file: the graph has no convolution")
 
 
 def test_a_bundle_replaces_an_older_one(tmp_path: Path) -> None:
-    toolkit.ship(models.unsigned(), tmp_path / "b", budget=1.0)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "manifest.json").write_text("{}")
     (tmp_path / "b" / "stale").write_text("from before")
-    toolkit.ship(models.unsigned(), tmp_path / "b", budget=1.0)
+    toolkit.ship(models.unsigned(), tmp_path / "b", budget=0.5)
     assert not (tmp_path / "b" / "stale").exists()
 
 

@@ -15,7 +15,10 @@ ROOT = Path(__file__).parents[2]
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     out = tmp_path_factory.mktemp("sample") / "digits"
     done = subprocess.run(
-        [sys.executable, ROOT / "samples" / "digits_cnn.py", "--out", out, "--epochs", "6"],
+        [
+            *(sys.executable, ROOT / "samples" / "digits_cnn.py"),
+            *("--out", out, "--epochs", "6", "--budget", "1"),
+        ],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
