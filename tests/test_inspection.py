@@ -92,3 +92,13 @@ def test_a_file_that_is_not_onnx_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("notes")
     with pytest.raises(InputError, match="cannot be read as ONNX"):
         inspect(tmp_path / "notes.txt")
+
+
+def test_the_model_of_a_bundle_is_found_in_its_folder(path: Path) -> None:
+    path.rename(path.parent / artifact.BUNDLED)
+    assert inspect(path.parent).artifact.path.name == artifact.BUNDLED
+
+
+def test_another_folder_is_no_bundle(path: Path) -> None:
+    with pytest.raises(InputError, match="is not a bundle"):
+        inspect(path.parent)

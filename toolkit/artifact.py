@@ -30,6 +30,9 @@ SIGNATURE_KEY, PROVENANCE_KEY = "onnxport.signature", "onnxport.provenance"
 EXTERNAL_ABOVE = 1_500_000_000
 """Bytes of weights above which they go to a file beside the model; protobuf ends at 2 GiB."""
 
+BUNDLED = "model.onnx"
+"""The float32 model of a bundle folder."""
+
 _OUR_WEIGHTS = re.compile(r"[^/\\]*-[0-9a-f]{12}\.weights")
 
 ASSUMED_SIZES = Interval(1, 8)
@@ -87,6 +90,16 @@ class OnnxArtifact:
     def size(self) -> int:
         """Bytes on disk, the external weights included."""
         return sum(p.stat().st_size for p in self.files)
+
+
+def located(path: Path | str) -> Path:
+    """The file itself, or the model of a bundle folder. Raises InputError for another folder."""
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    if not (path / BUNDLED).is_file():
+        raise InputError(f"folder '{path}' is not a bundle", f"it has no {BUNDLED}")
+    return path / BUNDLED
 
 
 def open_artifact(

@@ -8,7 +8,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from toolkit.artifact import OnnxArtifact, open_artifact, read_graph
+from toolkit.artifact import OnnxArtifact, located, open_artifact, read_graph
 from toolkit.errors import InputError
 
 
@@ -43,8 +43,9 @@ class Inspection:
 
 
 def inspect(path: Path | str) -> Inspection:
-    """Read a file's own account of itself. Raises InputError where it is not ONNX."""
-    proto = read_graph(Path(path))
+    """Read a file's (or bundle's) account of itself. Raises InputError where it is not ONNX."""
+    path = located(path)
+    proto = read_graph(path)
     artifact = open_artifact(path, proto=proto)
     counts: Counter[str] = Counter()
     pending = [proto.graph, *proto.functions]

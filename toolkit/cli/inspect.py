@@ -13,7 +13,7 @@ from toolkit.cli import options
 @click.argument("file", type=options.PATH)
 @options.as_json
 def inspect(file: Path, as_json: bool) -> None:
-    """Show what an ONNX FILE accepts, holds and came from."""
+    """Show what an ONNX FILE (or a bundle) accepts, holds and came from."""
     import toolkit
     from toolkit.report import lines
 

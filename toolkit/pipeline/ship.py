@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit import atomic, plugins, versions
-from toolkit.artifact import OnnxArtifact, open_artifact, publish, sha256
+from toolkit.artifact import BUNDLED, OnnxArtifact, open_artifact, publish, sha256
 from toolkit.errors import InputError, StageCrashed
 from toolkit.inference.isolated import IsolatedSession
 from toolkit.latency import InProcess, Timed, Timing, measure, typical_sizes
@@ -22,7 +22,7 @@ from toolkit.pipeline.check import reference_model
 from toolkit.pipeline.export import DEFAULT_OPSET, DEFAULT_ORDER, Exported, export_model
 from toolkit.pipeline.quantize import Metric, Quantized, best, calibration_data, quantize_artifact
 from toolkit.pipeline.simplify import simplify_artifact
-from toolkit.pipeline.subjects import BUNDLED, opened_source
+from toolkit.pipeline.subjects import opened_source
 from toolkit.progress import SILENT, Listener
 from toolkit.quantization import cpu
 from toolkit.quantization.int8 import applicable

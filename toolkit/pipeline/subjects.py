@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toolkit.artifact import Declared, OnnxArtifact, open_artifact
-from toolkit.errors import InputError, UsageError
+from toolkit.artifact import Declared, OnnxArtifact, located, open_artifact
+from toolkit.errors import UsageError
 from toolkit.inference.isolated import IsolatedSession
 from toolkit.plugins import Session
 from toolkit.signature import Signature
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 Source = "str | nn.Module | tuple[nn.Module, Signature | str] | LoadedModel"
 Subject = "str | Path | OnnxArtifact | nn.Module | LoadedModel"
-
-BUNDLED = "model.onnx"
-"""The float32 model of a bundle folder."""
 
 
 def is_file(subject: Any) -> bool:
@@ -40,12 +37,7 @@ def open_file(subject: Any, signature: Signature | str | None = None) -> OnnxArt
     """The artifact that a path or a bundle folder names. Raises InputError where there is none."""
     if isinstance(subject, OnnxArtifact):
         return subject
-    path = Path(subject)
-    if path.is_dir():
-        if not (path / BUNDLED).is_file():
-            raise InputError(f"folder '{path}' is not a bundle", f"it has no {BUNDLED}")
-        path = path / BUNDLED
-    return open_artifact(path, signature)
+    return open_artifact(located(subject), signature)
 
 
 @contextmanager
