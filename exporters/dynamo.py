@@ -35,20 +35,36 @@ class Dynamo:
     name = "dynamo"
 
     def export(self, model: LoadedModel, path: Path, *, opset: int) -> None:
-        program = _program(model)
-        try:
-            result = torch.onnx.export(
-                program,
-                dynamo=True,
-                verbose=False,
-                opset_version=opset,
-                input_names=[s.name for s in model.signature.inputs],
-                output_names=[s.name for s in model.signature.outputs],
-            )
-            assert result is not None
-            result.save(str(path))
-        except Exception as error:
-            raise ExportRefused(_reason(error)) from error
+        write(model, path, opset=opset)
+
+
+def write(model: LoadedModel, path: Path, *, opset: int) -> None:
+    """Trace the model and write the program as ONNX. Raises ExportRefused with the reason."""
+    program = _program(model)
+    try:
+        result = torch.onnx.export(
+            program,
+            dynamo=True,
+            verbose=False,
+            opset_version=opset,
+            input_names=[s.name for s in model.signature.inputs],
+            output_names=[s.name for s in model.signature.outputs],
+        )
+        assert result is not None
+        _set_apart(result.model.graph)
+        result.save(str(path))
+    except Exception as error:
+        raise ExportRefused(_reason(error)) from error
+
+
+def _set_apart(graph: Any) -> None:
+    """Rename inner values that have the name of an output: torch 2.13 writes the name twice."""
+    public = {value.name for value in (*graph.inputs, *graph.outputs)}
+    outputs = {id(value) for value in graph.outputs}
+    for node in graph.all_nodes():
+        for value in node.outputs:
+            if value.name in public and id(value) not in outputs:
+                value.name = f"{value.name}.inner"
 
 
 def _program(model: LoadedModel) -> torch.export.ExportedProgram:

@@ -45,6 +45,10 @@ class ExportRefused(InputError):
     """An exporter cannot write this model, or only for less than the signature declares."""
 
 
+class NotApplicable(ExportRefused):
+    """An exporter is for another kind of model: nothing was tried."""
+
+
 class NotLoadable(InputError):
     """A runtime cannot load a file: an operator, a type or an opset that it does not have."""
 

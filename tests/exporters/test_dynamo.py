@@ -43,6 +43,21 @@ def test_a_dimension_of_one_size_is_fixed(tmp_path: Path) -> None:
     assert axes(exported(made, tmp_path / "m.onnx")) == {"x": [3, 4], "output": [3, 4]}
 
 
+class Named(nn.Module):
+    """Its output has the name that torch gives to a value on the way to it."""
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return {"relu": x.relu().tanh()}
+
+
+def test_an_output_may_have_the_name_of_an_inner_value(tmp_path: Path) -> None:
+    made = Named().eval(), "x: float32[n, 4]; where n = 1..8"
+    onnx.checker.check_model(exported(made, tmp_path / "m.onnx"))
+    x = np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4)
+    (found,) = ort.InferenceSession(str(tmp_path / "m.onnx")).run(["relu"], {"x": x})
+    np.testing.assert_allclose(found, np.tanh(np.maximum(x, 0)), atol=1e-6)
+
+
 def test_inputs_share_the_dimensions_that_the_signature_shares(tmp_path: Path) -> None:
     found = axes(exported(models.tokens(), tmp_path / "m.onnx"))
     batch, tokens = found["ids"]

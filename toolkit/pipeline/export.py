@@ -13,6 +13,7 @@ from toolkit.artifact import OnnxArtifact, Provenance, publish
 from toolkit.errors import (
     ExportRefused,
     InputError,
+    NotApplicable,
     NotLoadable,
     OnnxportError,
     ParityError,
@@ -29,7 +30,8 @@ from toolkit.quiet import printing_to
 from toolkit.signature import Signature
 
 DEFAULT_OPSET = 20
-DEFAULT_ORDER = ("dynamo", "torchscript")
+DEFAULT_ORDER = ("recurrent", "dynamo", "torchscript")
+"""recurrent first: where a length is fixed, dynamo unrolls the layers over it, and that holds."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ def export_model(
     *,
     exporters: Sequence[str] = DEFAULT_ORDER,
     opset: int = DEFAULT_OPSET,
+    device: str = "cpu",
     budget: float = 10.0,
     seed: int = 0,
     log: Path,
@@ -118,6 +121,7 @@ def export_model(
                 artifact,
                 reference,
                 model.origin,
+                device=device,
                 budget=budget,
                 seed=seed,
                 fail_fast=True,
@@ -125,6 +129,8 @@ def export_model(
             )
             outcome, reason, hint = ("holds" if report.holds else "differs"), report.reason, ""
         except (ExportRefused, NotLoadable, StageCrashed) as refusal:
+            if isinstance(refusal, NotApplicable) and (attempts or name != exporters[-1]):
+                continue
             outcome, reason, hint = "refused", refusal.message, refusal.hint
         seconds = time.perf_counter() - start
         attempts.append(Attempt(name, outcome, reason, hint, seconds))
