@@ -161,7 +161,7 @@ def quantize_artifact(
                 fail_fast=True,
                 listener=listener,
             )
-            timings = _timed(artifact, int8) if report.holds else ()
+            timings = _timed(artifact, int8, min(budget / 5, 2.0)) if report.holds else ()
             tried.append(Quantized(one.name, int8, report, timings, metric=_measured(metric, int8)))
         except OnnxportError as error:
             tried.append(Quantized(one.name, None, None, (), error.message))
@@ -195,8 +195,8 @@ def _measured(metric: Metric | None, artifact: OnnxArtifact) -> float | None:
         return float(metric(session))
 
 
-def _timed(float32: OnnxArtifact, int8: OnnxArtifact) -> tuple[Timing, ...]:
+def _timed(float32: OnnxArtifact, int8: OnnxArtifact, budget: float) -> tuple[Timing, ...]:
     with IsolatedSession(float32) as one, IsolatedSession(int8) as other:
         signature = float32.signature
         subjects = {"float32": one, "int8": other}
-        return tuple(measure(subjects, signature, typical_sizes(signature), budget=2.0))
+        return tuple(measure(subjects, signature, typical_sizes(signature), budget=budget))

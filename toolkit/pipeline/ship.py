@@ -61,6 +61,7 @@ def ship(
     metric: Metric | None = None,
     exporters: Sequence[str] = DEFAULT_ORDER,
     opset: int = DEFAULT_OPSET,
+    device: str = "cpu",
     fidelity: Budget | None = None,
     budget: float = 10.0,
     seed: int = 0,
@@ -71,12 +72,15 @@ def ship(
     """Make a bundle folder: the verified float32 model, the int8 one where it pays, a manifest.
 
     `data`: rows that calibrate int8 and judge it. `metric`: a function of a session, higher is
-    better, evaluated for PyTorch, float32 and int8. `budget`: seconds for each check. `out` is a
-    new folder or an older bundle, replaced in one step at the end. Raises ParityError or
-    InputError where no exporter gives a file that holds; then `out` is as it was.
+    better, evaluated for PyTorch, float32 and int8. `device`: where ONNX Runtime runs while the
+    files are checked and timed; int8 is for CPUs and not tried elsewhere. `budget`: seconds for
+    each check. `out` is a new folder or an older bundle, replaced in one step at the end. Raises
+    ParityError or InputError where no exporter gives a file that holds, MissingError where the
+    device does not work here; then `out` is as it was.
     """
     out = Path(out)
-    _require_replaceable(out)
+    require_replaceable(out)
+    device = plugins.runtime("onnxruntime").availability().require(device)
     listener.stage("load")
     with (
         opened_source(source, signature=signature, weights=weights) as model,
@@ -94,18 +98,24 @@ def ship(
 
         listener.stage("export")
         exported = export_model(
-            model, reference, work / BUNDLED, exporters=exporters, opset=opset, **checks
+            model,
+            reference,
+            work / BUNDLED,
+            exporters=exporters,
+            opset=opset,
+            device=device,
+            **checks,
         )
         listener.say(f"{exported.attempts[-1].exporter}: {exported.report.summary}")
 
         listener.stage("simplify")
         checks |= {"time_limit": time_limit, "memory_limit": memory_limit}
-        simplified = _simplified(exported.artifact, reference, work, checks)
+        simplified = _simplified(exported.artifact, reference, work, checks | {"device": device})
         listener.say(simplified.remark)
         float32 = publish(simplified.artifact, folder / BUNDLED)
 
         tried: tuple[Quantized, ...] = ()
-        if applicable(float32):
+        if device == "cpu" and applicable(float32):
             tried = quantize_artifact(
                 float32,
                 reference,
@@ -116,10 +126,10 @@ def ship(
                 **checks,
             )
         chosen = best(tried)
-        verdict = _verdict(tried, chosen)
+        verdict = _verdict(tried, chosen, device)
         listener.stage("bundle")
         listener.say(verdict)
-        timings = _timings(model, reference, float32, chosen)
+        timings = _timings(model, reference, float32, chosen, device, min(budget / 4, 3.0))
         metrics = _metrics(metric, reference, float32, chosen)
         if chosen and chosen.artifact and chosen.ratio <= 1:
             publish(chosen.artifact, folder / INT8)
@@ -130,7 +140,7 @@ def ship(
     return Bundle(out, open_artifact(out / BUNDLED), int8, *found)
 
 
-def _require_replaceable(out: Path) -> None:
+def require_replaceable(out: Path) -> None:
     """Only a bundle may be replaced: nobody's other files are to vanish."""
     if (
         out.exists()
@@ -151,7 +161,9 @@ def _simplified(
         return Simplified(artifact, False, error.message)
 
 
-def _verdict(tried: Sequence[Quantized], chosen: Quantized | None) -> str:
+def _verdict(tried: Sequence[Quantized], chosen: Quantized | None, device: str) -> str:
+    if device != "cpu":
+        return f"no int8 file: it is for CPUs, and this bundle was made on {device}"
     if not tried:
         return "no int8 file: the graph has no convolution, matrix product or LSTM"
     if chosen is None:
@@ -165,17 +177,22 @@ def _verdict(tried: Sequence[Quantized], chosen: Quantized | None) -> str:
 
 
 def _timings(
-    model: LoadedModel, reference: Reference, float32: OnnxArtifact, chosen: Quantized | None
+    model: LoadedModel,
+    reference: Reference,
+    float32: OnnxArtifact,
+    chosen: Quantized | None,
+    device: str,
+    budget: float,
 ) -> tuple[Timing, ...]:
     with ExitStack() as stack:
         subjects: dict[str, Timed] = {
-            "pytorch": InProcess(plugins.runtime("pytorch").load(model, "cpu")),
-            "float32": stack.enter_context(IsolatedSession(float32)),
+            "pytorch": InProcess(plugins.runtime("pytorch").load(model, device)),
+            "float32": stack.enter_context(IsolatedSession(float32, device=device)),
         }
         if chosen and chosen.artifact:
             subjects["int8"] = stack.enter_context(IsolatedSession(chosen.artifact))
         sizes = typical_sizes(reference.signature)
-        return tuple(measure(subjects, reference.signature, sizes, budget=3.0))
+        return tuple(measure(subjects, reference.signature, sizes, budget=budget))
 
 
 def _metrics(
