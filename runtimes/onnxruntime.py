@@ -10,7 +10,7 @@ import contextlib
 import ctypes
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,6 +79,7 @@ class OnnxRuntimeSession:
         self._outputs = [o.name for o in session.get_outputs()]
         declared = (*artifact.inputs, *artifact.outputs)
         self._bfloat16 = any(d.dtype == "bfloat16" for d in declared)
+        self._gathers: dict[tuple[int, ...], ort.InferenceSession] = {}
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Raises InputError with ONNX Runtime's own reason where it refuses the feed."""
@@ -92,32 +93,93 @@ class OnnxRuntimeSession:
             raise InputError(f"ONNX Runtime: {_reason(error)}", _shapes(feeds)) from error
         return dict(zip(self._outputs, arrays, strict=True))
 
+    def step(
+        self,
+        feeds: Mapping[str, np.ndarray],
+        state: Mapping[str, ort.OrtValue],
+        keep: Collection[str],
+    ) -> tuple[dict[str, np.ndarray], dict[str, ort.OrtValue]]:
+        """See `toolkit.plugins.Stateful`; what is held are OrtValues in the device's memory."""
+        binding = self._session.io_binding()
+        try:
+            for name, array in feeds.items():
+                # By way of an OrtValue: bind_cpu_input refuses arrays without elements.
+                value = ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array))
+                binding.bind_ortvalue_input(name, value)
+            for name, value in state.items():
+                binding.bind_ortvalue_input(name, value)
+            for name in self._outputs:
+                binding.bind_output(name, self.device if name in keep else "cpu")
+            self._session.run_with_iobinding(binding)
+        except Exception as error:
+            raise InputError(f"ONNX Runtime: {_reason(error)}", _shapes(feeds)) from error
+        values = dict(zip(self._outputs, binding.get_outputs(), strict=True))
+        arrays = {name: value.numpy() for name, value in values.items() if name not in keep}
+        return arrays, {name: value for name, value in values.items() if name in keep}
 
-def _session(path: Path, device: str, level: Any) -> ort.InferenceSession:
+    def select(
+        self, state: Mapping[str, ort.OrtValue], rows: np.ndarray
+    ) -> dict[str, ort.OrtValue]:
+        """By a graph of Gather nodes on the same device: nothing goes through the host."""
+        if not state:
+            return {}
+        types = tuple(value.element_type() for value in state.values())
+        if types not in self._gathers:
+            level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+            self._gathers[types] = _session(_gather(types), self.device, level)
+        binding = self._gathers[types].io_binding()
+        binding.bind_ortvalue_input("rows", ort.OrtValue.ortvalue_from_numpy(rows))
+        for number, value in enumerate(state.values()):
+            binding.bind_ortvalue_input(f"x{number}", value)
+            binding.bind_output(f"y{number}", self.device)
+        self._gathers[types].run_with_iobinding(binding)
+        return dict(zip(state, binding.get_outputs(), strict=True))
+
+
+def _gather(types: tuple[int, ...]) -> bytes:
+    """A graph that takes the same rows of every value; `types` are TensorProto.DataType codes."""
+    from onnx import TensorProto, helper
+
+    inputs = [helper.make_tensor_value_info("rows", TensorProto.INT64, [None])]
+    inputs += [helper.make_tensor_value_info(f"x{n}", t, None) for n, t in enumerate(types)]
+    outputs = [helper.make_tensor_value_info(f"y{n}", t, None) for n, t in enumerate(types)]
+    nodes = [
+        helper.make_node("Gather", [f"x{n}", "rows"], [f"y{n}"], axis=0) for n in range(len(types))
+    ]
+    graph = helper.make_graph(nodes, "select", inputs, outputs)
+    opset = helper.make_opsetid("", 17)
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=8)
+    return bytes(model.SerializeToString())
+
+
+def _session(model: Path | bytes, device: str, level: Any) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.graph_optimization_level = level
     options.log_severity_level = 3  # errors: warnings about shapes are the parity check's to make
     if device == "cpu":
-        return _loaded(path, options, [CPU])
+        return _loaded(model, options, [CPU])
     # TF32 is on by default and costs 13 bits of each product: a parity check could not pass.
     cuda = (CUDA, {"use_tf32": "0"})
     options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     with contextlib.suppress(InputError):
-        return _loaded(path, options, [cuda])
+        return _loaded(model, options, [cuda])
     # Shape arithmetic belongs on the CPU and then needs its provider; CUDA must still come first.
     options.add_session_config_entry("session.disable_cpu_ep_fallback", "0")
-    session = _loaded(path, options, [cuda, CPU])
+    session = _loaded(model, options, [cuda, CPU])
     if session.get_providers()[0] != CUDA:
         raise MissingError("ONNX Runtime fell back to the CPU", "see `onnxport doctor`")
     return session
 
 
-def _loaded(path: Path, options: ort.SessionOptions, providers: list[Any]) -> ort.InferenceSession:
+def _loaded(
+    model: Path | bytes, options: ort.SessionOptions, providers: list[Any]
+) -> ort.InferenceSession:
+    source, name = (str(model), model.name) if isinstance(model, Path) else (model, "its helper")
     try:
-        return ort.InferenceSession(str(path), options, providers=providers)
+        return ort.InferenceSession(source, options, providers=providers)
     except Exception as error:
         raise NotLoadable(
-            f"ONNX Runtime {ort.__version__} cannot load '{path.name}': {_reason(error)}",
+            f"ONNX Runtime {ort.__version__} cannot load '{name}': {_reason(error)}",
             "`onnxport inspect` shows its opset and operators",
         ) from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -60,15 +60,40 @@ class PyTorchSession:
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Raises InputError where the module raises: its signature promises what it cannot do."""
-        tensors = [to_tensor(feeds[s.name], s.dtype).to(self.device) for s in self.signature.inputs]
-        if self._precision:
-            tensors = [t.to(self._precision) if t.is_floating_point() else t for t in tensors]
+        return self.step(feeds, {}, ())[0]
+
+    def step(
+        self,
+        feeds: Mapping[str, np.ndarray],
+        state: Mapping[str, torch.Tensor],
+        keep: Collection[str],
+    ) -> tuple[dict[str, np.ndarray], dict[str, torch.Tensor]]:
+        """See `toolkit.plugins.Stateful`; what is held are tensors."""
+        tensors = [
+            state[s.name] if s.name in state else self._tensor(feeds[s.name], s.dtype)
+            for s in self.signature.inputs
+        ]
         try:
             # Not inference_mode: a module that caches a tensor in forward could not be exported.
             with torch.no_grad():
                 outputs = self._flat(*tensors)
         except Exception as error:
             raise refusal(error, feeds) from error
-        named = zip(self.signature.outputs, outputs, strict=True)
+        named = [
+            (spec.name, tensor)
+            for spec, tensor in zip(self.signature.outputs, outputs, strict=True)
+        ]
         # Copies: a module may write to a buffer that it returned.
-        return {spec.name: np.array(to_array(tensor)) for spec, tensor in named}
+        arrays = {name: np.array(to_array(tensor)) for name, tensor in named if name not in keep}
+        return arrays, {name: tensor for name, tensor in named if name in keep}
+
+    def select(
+        self, state: Mapping[str, torch.Tensor], rows: np.ndarray
+    ) -> dict[str, torch.Tensor]:
+        chosen = torch.from_numpy(rows).to(self.device)
+        return {name: tensor.index_select(0, chosen) for name, tensor in state.items()}
+
+    def _tensor(self, array: np.ndarray, dtype: str) -> torch.Tensor:
+        tensor = to_tensor(array, dtype).to(self.device)
+        widened = self._precision and tensor.is_floating_point()
+        return tensor.to(self._precision) if widened else tensor

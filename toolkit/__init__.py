@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from toolkit.pipeline.bench import bench as bench
     from toolkit.pipeline.check import check as check
     from toolkit.pipeline.export import export as export
+    from toolkit.pipeline.generate import generate as generate, generator as generator
     from toolkit.pipeline.load import load as load
     from toolkit.pipeline.quantize import quantize as quantize
     from toolkit.pipeline.run import run as run
+    from toolkit.pipeline.sequence import ship_sequence as ship_sequence
     from toolkit.pipeline.ship import ship as ship
     from toolkit.pipeline.simplify import simplify as simplify
     from toolkit.signature import Signature as Signature
@@ -37,11 +39,14 @@ _HOMES = {
     "check": "toolkit.pipeline.check:check",
     "doctor": "toolkit.diagnosis:doctor",
     "export": "toolkit.pipeline.export:export",
+    "generate": "toolkit.pipeline.generate:generate",
+    "generator": "toolkit.pipeline.generate:generator",
     "inspect": "toolkit.inspection:inspect",
     "load": "toolkit.pipeline.load:load",
     "quantize": "toolkit.pipeline.quantize:quantize",
     "run": "toolkit.pipeline.run:run",
     "ship": "toolkit.pipeline.ship:ship",
+    "ship_sequence": "toolkit.pipeline.sequence:ship_sequence",
     "simplify": "toolkit.pipeline.simplify:simplify",
 }
 

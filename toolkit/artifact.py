@@ -98,6 +98,10 @@ def located(path: Path | str) -> Path:
     if not path.is_dir():
         return path
     if not (path / BUNDLED).is_file():
+        inside = sorted(p.parent.name for p in path.glob(f"*/{BUNDLED}"))
+        if inside:
+            hint = "name one of them: " + ", ".join(f"{path}/{name}" for name in inside)
+            raise InputError(f"bundle '{path}' has {len(inside)} graphs", hint)
         raise InputError(f"folder '{path}' is not a bundle", f"it has no {BUNDLED}")
     return path / BUNDLED
 

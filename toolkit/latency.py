@@ -85,7 +85,7 @@ def _at(
     feeds = examples.feeds(signature, sizes, "uniform", np.random.default_rng(0))
     runs = {}
     for name, subject in subjects.items():
-        time.sleep(_REST)
+        rest()
         once = min(subject.seconds(feeds, 3))  # also the warm-up
         runs[name] = max(1, min(1000, int(_ROUND / max(once, 1e-6))))
     rounds: list[dict[str, float]] = []
@@ -106,9 +106,14 @@ def _at(
 
 
 def _turn(subject: Timed, feeds: Mapping[str, np.ndarray], runs: int) -> float:
-    time.sleep(_REST)
+    rest()
     subject.seconds(feeds, 1)  # caches and clock speed are another's
     return median(subject.seconds(feeds, runs))
+
+
+def rest() -> None:
+    """Let the threads of the subject that ran before stop spinning."""
+    time.sleep(_REST)
 
 
 def overall_ratio(timings: Sequence[Timing], subject: str) -> float:

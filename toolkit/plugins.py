@@ -7,11 +7,11 @@ before it is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 
@@ -60,6 +60,27 @@ class Session(Protocol):
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """One array for every output. Raises OnnxportError where the runtime refuses the feed."""
+
+
+Held = Any
+"""A value that stays where the runtime computed it: an OrtValue, a tensor on a device."""
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """What a session has, beside `run`, that can leave values where it computed them.
+
+    A KV cache then never becomes an array between two steps. A session without these two methods
+    generates as well, by way of arrays (`toolkit.inference.generation`).
+    """
+
+    def step(
+        self, feeds: Mapping[str, np.ndarray], state: Mapping[str, Held], keep: Collection[str]
+    ) -> tuple[dict[str, np.ndarray], dict[str, Held]]:
+        """Run with feeds and held values; the outputs as arrays, but those in `keep` held."""
+
+    def select(self, state: Mapping[str, Held], rows: np.ndarray) -> dict[str, Held]:
+        """Rows [n] of every held value, repeated or reordered (along axis 0)."""
 
 
 class Runtime(Protocol):

@@ -1,7 +1,8 @@
 """Where models come from: Python that the user names, the zoo, `.pt2` files, weights beside them.
 
 A source is text, `file.py:attribute`, `package.module:attribute`, `zoo:NAME` or `file.pt2`, with
-arguments for a factory after commas (`zoo:cnn,size=8`). Nothing but the Python that is named there
+arguments for a factory after commas (`zoo:cnn,size=8`), and `part=decoder` for one graph of a model
+that has several (`toolkit.sequence`). Nothing but the Python that is named there
 is executed; `.pt2` files and weights are read without unpickling code.
 """
 
@@ -20,6 +21,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from toolkit import sequence
 from toolkit.errors import InputError, OnnxportError
 from toolkit.model import LoadedModel, first_line, observed
 from toolkit.signature import Signature
@@ -46,7 +48,8 @@ def load(
     """
     if isinstance(source, LoadedModel):
         return source
-    found, origin = _resolve(source) if isinstance(source, str) else (source, "")
+    whole, part = _without_part(source) if isinstance(source, str) else (source, "")
+    found, origin = _resolve(whole) if isinstance(whole, str) else (whole, "")
     module, own = found if isinstance(found, tuple) and len(found) == 2 else (found, None)
     if not isinstance(module, nn.Module):
         raise InputError(
@@ -57,7 +60,14 @@ def load(
     digest = _load_weights(module, Path(weights)) if weights else ""
     notes = _into_eval_mode(module)
     model = LoadedModel(module, contract, origin or type(module).__name__, notes, digest)
-    return observed(model)
+    return sequence.part(model, part) if part else observed(model)
+
+
+def _without_part(source: str) -> tuple[str, str]:
+    """`zoo:gpt,part=decoder` is `zoo:gpt`, and of that the part `decoder`."""
+    whole, _, part = source.partition(",part=")
+    part, comma, more = part.partition(",")
+    return whole + comma + more, part
 
 
 def _resolve(source: str) -> tuple[Any, str]:

@@ -10,7 +10,21 @@ import click
 
 from toolkit.errors import OnnxportError
 
-COMMANDS = ("ship", "export", "simplify", "quantize", "check", "run", "bench", "inspect", "doctor")
+COMMANDS = (
+    *(
+        "ship",
+        "export",
+        "simplify",
+        "quantize",
+        "check",
+        "run",
+        "generate",
+        "bench",
+        "inspect",
+        "zoo",
+        "doctor",
+    ),
+)
 """In the order of --help: the whole way first, then its stages."""
 
 

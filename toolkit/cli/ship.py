@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -20,6 +21,7 @@ from toolkit.cli import options
     "--exporter", "exporters", multiple=True, metavar="NAME", help="Only this one; repeat."
 )
 @click.option("--opset", default=20, show_default=True, help="Of the files.")
+@options.device("cpu")
 @options.budget("10s", "For each check.")
 @options.seed
 @options.time_limit
@@ -33,6 +35,7 @@ def ship(
     min_sqnr: float | None,
     exporters: tuple[str, ...],
     opset: int,
+    device: str,
     budget: float,
     seed: int,
     time_limit: float,
@@ -40,29 +43,35 @@ def ship(
 ) -> None:
     """Make a bundle folder of SOURCE: export, simplify, quantize, check, measure.
 
-    int8 goes into the bundle only where it is within its accuracy budget and faster than float32
-    on this machine.
+    A model that writes sequences becomes a bundle for each of its graphs, and is seen to write the
+    same tokens. int8 goes into a bundle only where it is within its accuracy budget and faster than
+    float32 on this machine.
     """
     import toolkit
     from toolkit.pipeline.export import DEFAULT_ORDER
+    from toolkit.pipeline.subjects import opened_source
     from toolkit.report import console, lines
+    from toolkit.sequence import is_sequence
 
-    with console.Live() as live:
-        bundle = toolkit.ship(
-            source,
-            out,
-            signature=signature,
-            weights=weights,
-            data=data,
-            fidelity=toolkit.Budget(min_sqnr=min_sqnr) if min_sqnr is not None else None,
-            exporters=exporters or DEFAULT_ORDER,
-            opset=opset,
-            budget=budget,
-            seed=seed,
-            time_limit=time_limit,
-            memory_limit=memory_limit,
-            listener=live,
-        )
-    console.show_timings(bundle.timings)
-    for file in sorted(bundle.path.iterdir()):
+    common: dict[str, Any] = {
+        "exporters": exporters or DEFAULT_ORDER,
+        "opset": opset,
+        "device": device,
+        "fidelity": toolkit.Budget(min_sqnr=min_sqnr) if min_sqnr is not None else None,
+        "budget": budget,
+        "seed": seed,
+        "time_limit": time_limit,
+        "memory_limit": memory_limit,
+    }
+    with (
+        console.Live() as live,
+        opened_source(source, signature=signature, weights=weights) as model,
+    ):
+        if is_sequence(model.module):
+            toolkit.ship_sequence(model, out, data=data, listener=live, **common)
+        else:
+            bundle = toolkit.ship(model, out, data=data, listener=live, **common)
+    if not is_sequence(model.module):
+        console.show_timings(bundle.timings)
+    for file in sorted(p for p in out.rglob("*") if p.is_file()):
         click.echo(f"{file} {lines.size(file.stat().st_size)}")

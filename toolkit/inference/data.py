@@ -128,7 +128,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray], signature: Signature) -> Data:
         shown = ", ".join(f"{n} {c}" for n, c in counts.items())
         raise InputError(f"inputs have different numbers of rows: {shown}", "one row a sample")
     for spec in signature.inputs:
-        if arrays[spec.name].ndim != len(spec.shape) or not arrays[spec.name].size:
+        if arrays[spec.name].ndim != len(spec.shape) or arrays[spec.name].shape[:1] == (0,):
             signature.validate({s.name: np.asarray(arrays[s.name]) for s in signature.inputs})
     return data
 
