@@ -12,7 +12,10 @@ import pytest
 
 from tests.cli.conftest import Onnxport
 
-COMMANDS = ["ship", "export", "simplify", "quantize", "check", "run", "bench", "inspect", "doctor"]
+COMMANDS = [
+    *("ship", "export", "simplify", "quantize", "check", "run", "generate", "bench", "inspect"),
+    *("zoo", "doctor"),
+]
 
 
 def test_help_lists_every_command(onnxport: Onnxport) -> None:

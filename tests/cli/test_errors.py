@@ -120,7 +120,7 @@ def test_a_wrong_call(onnxport: Onnxport, arguments: list[str], error: str) -> N
 @pytest.mark.parametrize(
     ("source", "error", "hint"),
     [
-        ("zoo:cmm", "the zoo has no 'cmm'", "it has: cnn"),
+        ("zoo:cmm", "the zoo has no 'cmm'", "it has: alexnet"),
         ("zoo:cnn,sise=8", "zoo:cnn has no argument 'sise'", "channels, size"),
         ("nowhere.py:model", "there is no file 'nowhere.py'", "check the path"),
         ("broken.py:model", "importing 'broken.py' raised ZeroDivisionError", "broken.py line 1"),

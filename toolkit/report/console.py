@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from toolkit.progress import Listener
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from toolkit.diagnosis import Diagnosis
     from toolkit.latency import Timing
+    from toolkit.zoo import Entry
 
 K = TypeVar("K")
 
@@ -110,6 +113,30 @@ def show_timings(timings: Sequence[Timing]) -> None:
         sizes = ", ".join(f"{n} {s}" for n, s in timing.sizes.items())
         ratio = f"{timing.ratio:.2f}x"
         table.add_row(sizes, timing.subject, _duration(timing.seconds), ratio, str(timing.rounds))
+    out().print(table)
+
+
+def show_zoo(entries: Sequence[Entry]) -> None:
+    """A line for each architecture, and below it what it takes."""
+    console = out()
+    for entry in entries:
+        parts = f", run as {' and '.join(entry.parts)}" if len(entry.parts) > 1 else ""
+        console.print(f"[bold]{entry.name:<18}[/bold]{entry.title}")
+        console.print(f"{'':18}[dim]{entry.parameters:,} parameters{parts}[/dim]")
+        for line in str(replace(entry.signature, outputs=())).splitlines():
+            console.print(f"{'':18}[dim]{escape(line)}[/dim]")
+
+
+def show_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Plain cells under headings; those that look like a number with a unit stand on the right."""
+    rows = list(rows)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for number, heading in enumerate(headings):
+        cells = [row[number] for row in rows if len(row) > number and row[number]]
+        right = bool(cells) and all(cell[0].isdigit() and " " not in cell for cell in cells)
+        table.add_column(heading, justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row))
     out().print(table)
 
 

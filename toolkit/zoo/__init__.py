@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from dataclasses import dataclass
 from inspect import signature as python_signature
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 def names() -> tuple[str, ...]:
     """All architectures, sorted."""
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+    found = (module.name for module in pkgutil.iter_modules(__path__))
+    return tuple(sorted(name for name in found if not name.startswith("_")))
 
 
 def build(name: str, **arguments: Any) -> tuple[nn.Module, Signature]:
@@ -31,9 +33,7 @@ def build(name: str, **arguments: Any) -> tuple[nn.Module, Signature]:
     """
     import torch
 
-    if name not in names():
-        raise InputError(f"the zoo has no '{name}'", "it has: " + ", ".join(names()))
-    factory = importlib.import_module(f"{__name__}.{name}").build
+    factory = _file(name).build
     accepted = python_signature(factory).parameters
     if unknown := sorted(set(arguments) - set(accepted)):
         raise InputError(
@@ -43,3 +43,38 @@ def build(name: str, **arguments: Any) -> tuple[nn.Module, Signature]:
         torch.manual_seed(0)
         result: tuple[nn.Module, Signature] = factory(**arguments)
     return result
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the zoo says of an architecture with its default arguments."""
+
+    name: str
+    title: str
+    """The first line of its file: what it is, and what it is for."""
+    parameters: int
+    signature: Signature
+    parts: tuple[str, ...]
+    """The graphs that it is run as, where it is more than one (`toolkit.sequence`)."""
+    arguments: tuple[str, ...]
+
+
+def describe(name: str) -> Entry:
+    """Without making any weights, so that large ones are quick too. Raises InputError."""
+    import torch
+
+    file = _file(name)
+    with torch.device("meta"):
+        module, signature = file.build()
+    title = (file.__doc__ or "").partition("\n")[0]
+    count = sum(p.numel() for p in module.parameters())
+    parts = tuple(getattr(module, "parts", ()))
+    return Entry(
+        name, title, count, signature, parts, tuple(python_signature(file.build).parameters)
+    )
+
+
+def _file(name: str) -> Any:
+    if name not in names():
+        raise InputError(f"the zoo has no '{name}'", "it has: " + ", ".join(names()))
+    return importlib.import_module(f"{__name__}.{name}")
