@@ -37,11 +37,23 @@ class Reference:
             raise InputError(f"'{subject.origin}' is not an ONNX file", "export it first")
         self.availability().require(device)
         model = read_model(subject)
+        _require_whole_sequences(model)
         try:
             evaluator = ReferenceEvaluator(widened(model) if self.float64 else model)
         except Exception as error:
             raise NotLoadable(f"onnx.reference: {type(error).__name__}: {error}") from error
         return ReferenceSession(subject, evaluator, float64=self.float64)
+
+
+def _require_whole_sequences(model: onnx.ModelProto) -> None:
+    """onnx 1.23 evaluates RNN, LSTM and GRU as if each row had the full length, silently."""
+    for graph in graphs(model.graph):
+        for node in graph.node:
+            if node.op_type in ("RNN", "LSTM", "GRU") and len(node.input) > 4 and node.input[4]:
+                raise NotLoadable(
+                    f"onnx.reference ignores the sequence_lens of {node.op_type}",
+                    "run it with onnxruntime",
+                )
 
 
 class ReferenceFloat64(Reference):

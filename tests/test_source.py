@@ -167,6 +167,45 @@ def test_weights_are_loaded_into_the_model(tmp_path: Path, suffix: str) -> None:
     assert len(model.digest) == 64
 
 
+GPT = "zoo:gpt,layers=1,width=8,heads=2,positions=8"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [f"{GPT},vocabulary=9,part=decoder", f"{GPT},part=decoder,vocabulary=9"],
+    ids=["part last", "arguments after it"],
+)
+def test_a_part_of_a_model_is_named_in_text(source: str) -> None:
+    """Its recorded origin names it as well, so that a check finds it again."""
+    model = load(source)
+    assert model.signature.outputs[0].shape == ("batch", "tokens", 9)
+    assert model.origin == f"{GPT},vocabulary=9,part=decoder"
+    assert load(model.origin).signature == model.signature
+
+
+@pytest.mark.parametrize(
+    ("source", "message", "hint"),
+    [
+        (f"{GPT},part=encoder", f"'{GPT}' has no part 'encoder'", "it has: decoder"),
+        ("zoo:cnn,size=8,part=top", "'zoo:cnn,size=8' has no part 'top'", "leave part= out"),
+    ],
+)
+def test_refuses_a_part_that_the_model_has_not(source: str, message: str, hint: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load(source)
+    assert caught.value.message == message
+    assert hint in caught.value.hint
+
+
+def test_a_part_gets_its_weights_from_those_of_the_whole_model(tmp_path: Path) -> None:
+    state = load(GPT).module.state_dict()
+    ones = {name: torch.ones_like(tensor) for name, tensor in state.items()}
+    save_file(ones, tmp_path / "whole.safetensors")
+    part = load(f"{GPT},part=decoder", weights=tmp_path / "whole.safetensors")
+    assert all((array == 1).all() for array in part.weights().values())
+    assert len(part.digest) == 64
+
+
 class Creates:
     """Unpickled, it creates a file."""
 

@@ -19,9 +19,9 @@ from toolkit.errors import ParityError
 SMALL = "cnn,size=8,filters=2"
 
 
-def listed(ran: Ran) -> list[str]:
+def listed(shown: str) -> list[str]:
     """The names: what stands at the beginning of a line."""
-    return [line.split()[0] for line in ran.stdout.splitlines() if not line.startswith(" ")]
+    return [line.split()[0] for line in shown.splitlines() if not line.startswith(" ")]
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Ran:
 
 @pytest.fixture(scope="module")
 def verified(tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    return ran_in(tmp_path_factory.mktemp("verify"), "zoo", "--verify", SMALL, "--budget", "1s")
+    return ran_in(tmp_path_factory.mktemp("verify"), "zoo", "--verify", SMALL, "--budget", "300ms")
 
 
 def ran_in(folder: Path, *arguments: str) -> Ran:
@@ -48,7 +48,7 @@ def ran_in(folder: Path, *arguments: str) -> Ran:
 
 def test_all_architectures_are_listed(everything: Ran) -> None:
     assert (everything.returncode, everything.stderr) == (0, "")
-    assert listed(everything) == list(zoo.names())
+    assert listed(everything.stdout) == list(zoo.names())
 
 
 @pytest.mark.parametrize("name", zoo.names())
@@ -57,8 +57,9 @@ def test_a_line_says_what_an_architecture_is(everything: Ran, name: str) -> None
     assert line.split(maxsplit=1) == [name, zoo.describe(name).title]
 
 
-def test_below_it_stands_what_it_takes(onnxport: Onnxport) -> None:
-    _, parameters, *signature = onnxport("zoo", "cnn").stdout.splitlines()
+def test_below_it_stands_what_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["zoo", "cnn"])
+    _, parameters, *signature = capsys.readouterr().out.splitlines()
     assert parameters.split() == ["63,050", "parameters"]
     assert [line.strip() for line in signature] == [
         "pixels: float32[batch, 1, 28, 28] in 0..1",
@@ -66,10 +67,11 @@ def test_below_it_stands_what_it_takes(onnxport: Onnxport) -> None:
     ]
 
 
-def test_the_graphs_of_an_architecture_are_named(onnxport: Onnxport) -> None:
-    ran = onnxport("zoo", "gpt", "transformer")
-    assert listed(ran) == ["gpt", "transformer"]
-    (line,) = (text for text in ran.stdout.splitlines() if "run as" in text)
+def test_the_graphs_of_an_architecture_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["zoo", "gpt", "transformer"])
+    shown = capsys.readouterr().out
+    assert listed(shown) == ["gpt", "transformer"]
+    (line,) = (text for text in shown.splitlines() if "run as" in text)
     assert line.endswith("7,626,752 parameters, run as encoder and decoder")
 
 
@@ -94,11 +96,8 @@ def test_an_unknown_name_is_two_lines(onnxport: Onnxport) -> None:
 def test_an_architecture_that_ships_is_a_row_of_the_table(verified: Ran) -> None:
     assert verified.returncode == 0, verified.stderr
     head, row = verified.stdout.splitlines()
-    assert head.split() == ["architecture", "exporter", "holds", "at", *TAIL]
+    assert head.split()[:4] == ["architecture", "exporter", "holds", "at"]
     assert row.split()[:3] == [SMALL, "dynamo", "batch"]
-
-
-TAIL = ["simplify", "time", "int8", "tokens"]
 
 
 def test_the_stages_are_told_on_the_way(verified: Ran) -> None:
@@ -127,9 +126,9 @@ def ended(*arguments: str) -> Any:
 def test_an_architecture_that_fails_is_a_row_too(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended("zoo", "--verify", SMALL, "mlp") == 1
     _, *rows = capsys.readouterr().out.splitlines()
-    assert [row.split(maxsplit=2) for row in rows] == [
-        [SMALL, "fails", "no file that holds"],
-        ["mlp", "fails", "no file that holds"],
+    assert [row.rstrip().split(maxsplit=2) for row in rows] == [
+        [SMALL, "FAILS", "no file that holds"],
+        ["mlp", "FAILS", "no file that holds"],
     ]
 
 

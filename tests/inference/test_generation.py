@@ -214,13 +214,12 @@ def test_a_row_alone_and_without_padding_is_continued_alike(
 
 @BEAMS
 def test_a_runtime_that_holds_no_values_writes_the_same(
-    subject: Subject, expected: dict[int, list[list[int]]], beams: int
+    subject: Subject, onnx: Generator, expected: dict[int, list[list[int]]], beams: int
 ) -> None:
-    """Rows alone: the GRU of onnx.reference does not know where a padded row ends."""
-    reference = subject.loaded("reference")
-    assert not isinstance(reference.decoder, plugins.Stateful)
-    found = [subject.alone(reference, row, beams=beams) for row in range(4)]
-    assert found == expected[beams][:4]
+    decoder = plugins.runtime("reference").load(open_artifact(subject.files["decoder"]), "cpu")
+    assert not isinstance(decoder, plugins.Stateful)
+    generator = Generator(decoder, onnx.generation, onnx.encoder)
+    assert subject.written(generator, range(4), beams=beams) == expected[beams][:4]
 
 
 @BEAMS
@@ -235,11 +234,13 @@ def test_an_encoder_may_run_elsewhere_than_its_decoder(
     assert subject.written(mixed, range(16), beams=beams) == expected[beams][:16]
 
 
-def test_the_start_token_is_the_prompt_where_there_is_none(
+def test_the_start_token_is_the_prompt_after_an_encoder_and_a_decoder_alone_needs_one(
     subject: Subject, onnx: Generator, expected: dict[int, list[list[int]]]
 ) -> None:
     if subject.source is None:
-        pytest.skip("a decoder alone needs prompts")
+        with pytest.raises(InputError, match="pass prompts"):
+            onnx.generate(most=MOST)
+        return
     assert onnx.generate(subject.source, most=MOST) == expected[1]
 
 
@@ -247,7 +248,7 @@ def test_the_start_token_is_the_prompt_where_there_is_none(
 def test_the_longest_prompt_is_read_in_as_many_feeds_as_it_needs(
     subject: Subject, runtime: str, request: pytest.FixtureRequest
 ) -> None:
-    """Longer than the decoder takes at once: GPT 16 of 17 words, the transformer 8 of 9."""
+    """Longer than the decoder takes at once: GPT takes 16 words, the transformer 8."""
     generator: Generator = request.getfixturevalue(runtime)
     length = max(n for n in range(20) if generator.room(n) > 0)
     prompts = np.random.default_rng(3).integers(0, 25, (8, length)).tolist()
@@ -321,9 +322,14 @@ def test_no_prompts_give_no_texts() -> None:
     assert Generator(Sums(), ENDLESS).generate(prompts=[]) == []
 
 
-@pytest.mark.parametrize(("prompt", "tokens"), [(1, 16), (2, 16), (5, 13), (17, 1)], ids=str)
+def test_prompts_of_one_length_may_be_an_array() -> None:
+    prompts: Any = np.array([[1, 2], [0, 9]])
+    assert Generator(Sums(), ENDLESS).generate(prompts=prompts) == [[3, 6, 2], [9, 8, 6]]
+
+
+@pytest.mark.parametrize(("prompt", "tokens"), [(1, 16), (17, 16), (20, 13), (32, 1)], ids=str)
 def test_by_default_no_more_tokens_come_than_there_is_room_for(prompt: int, tokens: int) -> None:
-    """The state of this GPT is proven for 16 tokens, and the last one of a text is not fed."""
+    """16 are its own limit; its state is proven for 31, and the last one of a text is not fed."""
     gpt = made("gpt")
     endless = Generator(gpt.decoder, replace(gpt.generation, end=-1))
     (text,) = endless.generate(prompts=[[1] * prompt])
@@ -366,13 +372,13 @@ CLIP = "scale or clip the data as it was for training"
             *("inputs have different numbers of rows: [2, 3]", "one row a sequence"),
         ),
         (
-            *("gpt", {"prompts": [[1] * 5], "most": 14}),
-            "14 tokens after 5 are more than the decoder's state is proven for",
+            *("gpt", {"prompts": [[1] * 20], "most": 14}),
+            "14 tokens after 20 are more than the decoder's state is proven for",
             "ask for at most 13 tokens",
         ),
         (
-            *("gpt", {"prompts": [[1] * 30]}),
-            "1 tokens after 30 are more than the decoder's state is proven for",
+            *("gpt", {"prompts": [[1] * 40]}),
+            "1 tokens after 40 are more than the decoder's state is proven for",
             "ask for at most 0 tokens",
         ),
         (

@@ -83,7 +83,7 @@ def best(model: Model, row: int, most: int, penalty: float) -> list[int]:
         steps = (
             special.log_softmax(model.scores(row, tokens[:n]))[t] for n, t in enumerate(tokens)
         )
-        return float(sum(steps)) / len(tokens) ** penalty
+        return float(sum(steps) / len(tokens) ** penalty)
 
     return [token for token in max(sequences(model.words, most), key=worth) if token != END]
 

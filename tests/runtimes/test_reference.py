@@ -127,3 +127,20 @@ def test_a_feed_that_does_not_fit_is_refused(tmp_path: Path) -> None:
 def test_refuses_a_module() -> None:
     with pytest.raises(InputError, match="'Linear' is not an ONNX file\nexport it first"):
         Reference().load(source.load(models.linear()), "cpu")
+
+
+@pytest.mark.parametrize("runtime", [Reference, ReferenceFloat64])
+def test_a_recurrent_node_with_lengths_is_refused(tmp_path: Path, runtime: type[Reference]) -> None:
+    """onnx's evaluator would run every row to the end, and say nothing."""
+    text = """(float[t, b, 2] x, int32[b] n) => (float[t, 1, b, 3] y) {
+        y = RNN<hidden_size: int = 3>(x, w, r, , n)
+    }"""
+    artifact = saved(
+        tmp_path / "m.onnx",
+        text,
+        "x: float32[t, b, 2]; n: int32[b] in 1..4; where t = 4..8, b = 1..4",
+        w=np.ones((1, 3, 2), np.float32),
+        r=np.ones((1, 3, 3), np.float32),
+    )
+    with pytest.raises(NotLoadable, match="ignores the sequence_lens of RNN"):
+        runtime().load(artifact, "cpu")

@@ -40,8 +40,8 @@ GRAPH = """
 """
 HELD = ("new_x", "new_ids")
 RNG = np.random.default_rng(0)
-X = RNG.standard_normal((3, 4, 2)).astype(np.float32)
-IDS = RNG.integers(-(2**40), 2**40, (3, 4))
+X: np.ndarray = RNG.standard_normal((3, 4, 2)).astype(np.float32)
+IDS: np.ndarray = RNG.integers(-(2**40), 2**40, (3, 4))
 START = {"old_x": X[:, :0], "old_ids": IDS[:, :0]}
 START_OF_TWO = {name: array[:2] for name, array in START.items()}
 
@@ -79,7 +79,10 @@ def started(session: StatefulSession) -> dict[str, Held]:
 
 def shown(session: StatefulSession, state: dict[str, Held], rows: int) -> dict[str, np.ndarray]:
     """Held values as arrays: a step of no token leaves them as they are."""
-    nothing = {"x": np.zeros((rows, 0, 2), np.float32), "ids": np.zeros((rows, 0), np.int64)}
+    nothing: dict[str, np.ndarray] = {
+        "x": np.zeros((rows, 0, 2), np.float32),
+        "ids": np.zeros((rows, 0), np.int64),
+    }
     arrays, _ = session.step(nothing, state, ())
     return {name: arrays[name] for name in HELD}
 

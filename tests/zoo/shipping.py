@@ -6,7 +6,7 @@ import toolkit
 from toolkit.pipeline.ship import Bundle
 
 
-def shipped(source: str, folder: Path, *, budget: float = 5.0) -> Bundle:
+def shipped(source: str, folder: Path, *, budget: float = 4.0) -> Bundle:
     """The bundle of `zoo:NAME,argument=value`, which held wherever its signature goes."""
     bundle = toolkit.ship(source, folder / "bundle", budget=budget)
     report = bundle.exported.report

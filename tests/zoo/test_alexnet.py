@@ -24,7 +24,7 @@ def images() -> torch.Tensor:
 
 
 def test_it_ships_and_holds_over_its_whole_signature(tmp_path: Path) -> None:
-    shipped("zoo:alexnet,channels=1,size=63,classes=3,width=0.02", tmp_path, budget=2)
+    shipped("zoo:alexnet,channels=1,size=63,classes=3,width=0.02", tmp_path)
 
 
 def test_it_has_the_layers_of_the_paper_each_of_them_whole() -> None:

@@ -50,8 +50,8 @@ def outputs(module: nn.Module, step: Cell, feeds: dict[str, np.ndarray]) -> np.n
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The shipped model, and the one with relu exported."""
     folder = tmp_path_factory.mktemp("rnn")
-    toolkit.export(f"{SMALL},nonlinearity=relu", folder / "relu.onnx", budget=1.0)
-    bundle = shipped(SMALL, folder, budget=1.0)
+    toolkit.export(f"{SMALL},nonlinearity=relu", folder / "relu.onnx")
+    bundle = shipped(SMALL, folder)
     return {"tanh": bundle.path / "model.onnx", "relu": folder / "relu.onnx"}
 
 

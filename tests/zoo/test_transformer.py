@@ -37,7 +37,7 @@ def test_it_ships_and_holds_over_its_whole_signature(tmp_path: Path) -> None:
     }
     assert all(b.exported.report.holds for b in bundle.parts.values())
     assert covered["encoder"] == {"batch": (1, 16), "length": (1, 16)}
-    assert covered["decoder"] == covered["encoder"] | {"tokens": (1, 8), "past": (0, 8)}
+    assert covered["decoder"] == covered["encoder"] | {"tokens": (1, 8), "past": (0, 15)}
 
 
 @torch.no_grad()
@@ -82,7 +82,7 @@ def test_no_token_sees_those_after_it(model: Transformer) -> None:
 
 
 def test_positions_are_sines_and_cosines_of_falling_frequency() -> None:
-    table = Embedding(vocabulary=3, width=6, positions=9).table.numpy()
+    table = Embedding(vocabulary=3, width=6, positions=9).table.numpy()[:9]
     t, i = np.meshgrid(np.arange(9), np.arange(3), indexing="ij")
     angle = t / 10000 ** (2 * i / 6)
     np.testing.assert_allclose(table[:, 0::2], np.sin(angle), atol=1e-6)

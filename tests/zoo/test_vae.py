@@ -24,7 +24,7 @@ def drawn() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_it_ships_and_holds_over_its_whole_signature(tmp_path: Path) -> None:
-    shipped("zoo:vae,size=3,hidden=5,latent=2", tmp_path, budget=3)
+    shipped("zoo:vae,size=3,hidden=5,latent=2", tmp_path)
 
 
 def test_it_has_the_layers_of_the_paper() -> None:

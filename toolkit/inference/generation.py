@@ -58,7 +58,7 @@ class Generator:
         room = self.room(longest)
         if most is None:  # and 1 where there is no room: the error below then says so
             most = max(min(self.generation.most, room), 1)
-        if most < 1 or beams < 1 or not all(prompts):
+        if most < 1 or beams < 1 or not all(map(len, prompts)):
             shortest = min(map(len, prompts), default=0)
             raise InputError(
                 f"{most} tokens by {beams} beams after prompts of {shortest} tokens",
@@ -70,11 +70,14 @@ class Generator:
                 f"ask for at most {room} tokens",
             )
         self._require_words(prompts)
-        found: list[list[int]] = []
         size = self._at_once(beams)
-        for start in range(0, rows, size):
-            chunk = slice(start, start + size)
-            part = {name: array[chunk] for name, array in (source or {}).items()}
+        chunks = [slice(start, start + size) for start in range(0, rows, size)]
+        parts = [{name: array[c] for name, array in (source or {}).items()} for c in chunks]
+        if self.encoder is not None:
+            for part in parts:
+                self.encoder.signature.validate(part)
+        found: list[list[int]] = []
+        for chunk, part in zip(chunks, parts, strict=True):
             run = _Run(self, part, prompts[chunk], beams)
             search = {"end": self.generation.end, "most": most}
             if beams == 1:
@@ -96,6 +99,8 @@ class Generator:
             raise InputError("this model continues prompts, and there are none", "pass prompts")
         counts = {len(a) for a in (source or {}).values()}
         counts |= {len(prompts)} if prompts is not None else set()
+        if not counts:
+            raise InputError("there is nothing to write about", "pass the encoder's inputs")
         if len(counts) != 1:
             raise InputError(
                 f"inputs have different numbers of rows: {sorted(counts)}", "one row a sequence"
@@ -113,14 +118,18 @@ class Generator:
         # The last token that follows is not fed again.
         return sys.maxsize if longest is None else max(longest + 2 - prompt, 0)
 
-    def _at_once(self, beams: int) -> int:
+    @property
+    def batch(self) -> int:
+        """Rows, or hypotheses of rows, that the decoder takes at once."""
         batch = self.decoder.signature.batch
-        if batch is None:
-            return 1
-        high = self.decoder.signature.dim(batch).high
-        if high < beams:
-            raise InputError(f"{beams} beams are more than its batch of {high}", "use fewer beams")
-        return high // beams
+        return self.decoder.signature.dim(batch).high if batch else 1
+
+    def _at_once(self, beams: int) -> int:
+        if self.batch < beams:
+            raise InputError(
+                f"{beams} beams are more than its batch of {self.batch}", "use fewer beams"
+            )
+        return self.batch // beams
 
 
 def written(subject: Generator, rows: Rows, **options: Any) -> list[list[int]]:
@@ -174,7 +183,6 @@ class _Run:
         wanted = [n for n in self._inputs if n not in (IDS, MASK)]
         state, held = dict[str, np.ndarray](source), dict[str, Held]()
         if owner.encoder is not None:
-            owner.encoder.signature.validate(source)
             outputs = [s.name for s in owner.encoder.signature.outputs]
             shared = type(owner.encoder) is type(owner.decoder) and isinstance(
                 owner.encoder, Stateful

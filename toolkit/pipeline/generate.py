@@ -13,6 +13,7 @@ import numpy as np
 
 from toolkit import atomic, plugins, sequence
 from toolkit.artifact import BUNDLED, open_artifact
+from toolkit.dtypes import numpy_dtype
 from toolkit.errors import InputError
 from toolkit.inference.data import from_arrays, open_data
 from toolkit.inference.generation import Generator, written
@@ -46,19 +47,21 @@ def generator(
     Raises InputError where `subject` does not write sequences.
     """
     if isinstance(subject, Path) or (isinstance(subject, str) and Path(subject).is_dir()):
-        manifest = Path(subject) / MANIFEST
-        found = json.loads(manifest.read_text()) if manifest.is_file() else {}
-        if "generation" not in found:
-            raise InputError(
-                f"'{subject}' is not the bundle of a model that writes sequences",
-                "ship zoo:gpt, zoo:transformer, or a module with `parts` and `generation`",
-            )
-        return bundle_generator(
-            Path(subject), Generation(**found["generation"]), device, runtime, int8
-        )
+        return bundle_generator(Path(subject), recorded(Path(subject)), device, runtime, int8)
     with opened_source(subject, weights=weights) as model:
         require_sequence(model)
         return eager_generator(sequence.parts(model), sequence.generation(model), device)
+
+
+def recorded(bundle: Path) -> Generation:
+    """What the manifest of a bundle says of its tokens. Raises InputError where it says nothing."""
+    try:
+        return Generation(**json.loads((bundle / MANIFEST).read_text())["generation"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"'{bundle}' is not the bundle of a model that writes sequences",
+            "ship zoo:gpt, zoo:transformer, or a module with `parts` and `generation`",
+        ) from error
 
 
 def require_sequence(model: LoadedModel) -> None:
@@ -137,4 +140,11 @@ def opened_rows(
     alone = Signature(prompts, tuple(d for d in decoder.dims if d.name in used))
     contract = subject.encoder.signature if subject.encoder else alone
     opened = from_arrays(data, contract) if isinstance(data, Mapping) else open_data(data, contract)
+    for spec in contract.inputs:
+        found = opened.arrays[spec.name].dtype
+        if found != numpy_dtype(spec.dtype):
+            raise InputError(
+                f"input '{spec.name}' is {found}, expected {spec.dtype}",
+                f"convert with x.astype('{spec.dtype}')",
+            )
     return {name: np.asarray(array) for name, array in opened.arrays.items()}

@@ -56,8 +56,10 @@ class Decoder(nn.Module):
     ) -> dict[str, Tensor]:
         tokens, seen = ids.shape[1], torch.cat((past_mask, mask), dim=1)
         length = seen.shape[1]
-        # A padded token stands at no position: the first real one is number 0 in every row.
-        position = (seen.cumsum(1) - 1).clamp(min=0)[:, length - tokens :]
+        # A padded token stands at no position: the first real one is number 0 in every row. What is
+        # longer than a signature can forbid (past and tokens together) stays at the last.
+        last = self.positions.num_embeddings - 1
+        position = (seen.cumsum(1) - 1).clamp(0, last)[:, length - tokens :]
         every = torch.arange(length, device=ids.device)
         queries = every[length - tokens :, None]
         # Padding sees itself, where it would see nothing; no real token looks at it.
@@ -80,8 +82,7 @@ class GPT(nn.Module):
         super().__init__()
         self.decoder = Decoder(vocabulary, width, layers, heads, positions)
         self.heads, self.width, self.depth = heads, width, layers
-        past = positions // 2
-        self.generation = Generation(start=end, end=end, most=past)
+        self.generation = Generation(start=end, end=end, most=positions // 2)
         self.parts = {
             "decoder": Signature.parse(
                 f"""
@@ -89,7 +90,7 @@ class GPT(nn.Module):
                 mask: int64[batch, tokens] in {{0, 1}}
                 past.mask: int64[batch, past] in {{0, 1}}
                 {caches("past", layers, heads, "past", width // heads)}
-                where batch = 1..16, tokens = 1..{positions - past}, past = 0..{past}
+                where batch = 1..16, tokens = 1..{positions // 2}, past = 0..{positions - 1}
                 -> logits: float32[batch, tokens, {vocabulary}]
                 -> present.mask: int64[batch, length]
                 {caches("-> present", layers, heads, "length", width // heads)}

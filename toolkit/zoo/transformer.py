@@ -28,7 +28,9 @@ class Embedding(nn.Module):
         super().__init__()
         self.tokens = nn.Embedding(vocabulary, width)
         nn.init.normal_(self.tokens.weight, std=width**-0.5)  # of scale 1 after sqrt(width)
-        angles = torch.arange(positions)[:, None] / 10000 ** (torch.arange(0, width, 2) / width)
+        # The last step of the longest state may be half as long again.
+        reach = positions + positions // 2
+        angles = torch.arange(reach)[:, None] / 10000 ** (torch.arange(0, width, 2) / width)
         table = torch.stack((angles.sin(), angles.cos()), dim=2).flatten(1)
         self.register_buffer("table", table, persistent=False)
 
@@ -137,7 +139,7 @@ class Transformer(nn.Module):
         self.encoder = Encoder(embedding, width, layers, heads, hidden, dropout)
         self.decoder = Decoder(embedding, width, layers, heads, hidden, dropout)
         self.generation = generation
-        half, head = positions // 2, width // heads
+        head = width // heads
         self._empty = (heads, 0, head)
         self.parts = {
             "encoder": Signature.parse(
@@ -155,7 +157,7 @@ class Transformer(nn.Module):
                 {caches("cross", layers, heads, "length", head)}
                 {caches("past", layers, heads, "past", head)}
                 where batch = 1..16, length = 1..{positions}
-                where tokens = 1..{positions - half}, past = 0..{half}
+                where tokens = 1..{positions // 2}, past = 0..{positions - 1}
                 -> logits: float32[batch, tokens, {vocabulary}]
                 {caches("-> present", layers, heads, "so_far", head)}
                 """
