@@ -44,7 +44,9 @@ from toolkit.source import load
 from toolkit.zoo.cnn import build
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from samples.digits_cnn import digits, train
+sys.path.insert(0, str(Path(__file__).parents[1] / "samples"))
+from digits import digits
+from digits_cnn import train
 from tests import models
 
 Made = tuple[nn.Module, str]

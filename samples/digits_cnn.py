@@ -14,25 +14,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 import toolkit
+from digits import digits
 from toolkit.plugins import Session
 from toolkit.report.console import Live, show_timings
 from toolkit.zoo.cnn import CNN, build
-
-Split = tuple[np.ndarray, np.ndarray]
-
-
-def digits() -> tuple[Split, Split]:
-    """1,437 images to train on and 360 to hold out: float32 [n, 1, 8, 8] in 0..1, labels [n]."""
-    data = load_digits()
-    images = (data.images / data.images.max()).astype(np.float32)[:, None]
-    x, held_x, y, held_y = train_test_split(
-        images, data.target, test_size=0.2, random_state=0, stratify=data.target
-    )
-    return (x, y), (held_x, held_y)
 
 
 def train(model: CNN, images: np.ndarray, labels: np.ndarray, *, epochs: int) -> None:

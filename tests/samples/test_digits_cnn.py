@@ -1,30 +1,18 @@
 """The sample runs from end to end; fewer epochs than for its README numbers."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.samples.running import run_sample
 
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     out = tmp_path_factory.mktemp("sample") / "digits"
-    done = subprocess.run(
-        [
-            *(sys.executable, ROOT / "samples" / "digits_cnn.py"),
-            *("--out", out, "--epochs", "6", "--budget", "1"),
-        ],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return out, done.stdout
+    printed = run_sample("digits_cnn.py", "--out", out, "--epochs", "6", "--budget", "1")
+    return out, printed
 
 
 def accuracy(printed: str, name: str) -> float:
