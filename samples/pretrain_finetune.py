@@ -112,7 +112,9 @@ def picture(results: dict[str, dict[str, list[float]]], path: Path) -> None:
             bar.set_label(start if place == 0 else "_")
             axes.plot([at] * len(percent), percent, "o", color="#d9822b", markersize=3)
     lowest = min(min(shares) for found in results.values() for shares in found.values())
-    axes.set(xticks=range(len(results)), xticklabels=results, ylabel="held-out accuracy, %")
+    axes.set(
+        xticks=range(len(results)), xticklabels=results, ylabel="held-out accuracy, % (not from 0)"
+    )
     axes.set_ylim(math.floor(20 * lowest - 0.5) * 5, 100)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="upper center", ncols=2)

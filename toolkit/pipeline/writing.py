@@ -14,6 +14,9 @@ from toolkit.errors import ParityError
 from toolkit.inference.agreement import equally_good
 from toolkit.inference.generation import Generator, prompts_of, room_after, written
 
+_MOST = 32
+"""Tokens a sequence is compared and timed over: errors of a state show within a few steps."""
+
 
 @dataclass(frozen=True)
 class Writing:
@@ -43,7 +46,7 @@ def compare_writing(
     `exact` is PyTorch in float64, which tells a tie from an error. Raises ParityError where
     `float32` writes what PyTorch does not, and no tie explains it.
     """
-    most = room_after(subjects["pytorch"], rows)
+    most = min(room_after(subjects["pytorch"], rows), _MOST)
     found: dict[str, list[list[int]]] = {}
     for name, subject in subjects.items():
         found[name] = [*written(subject, rows, most=most)]
