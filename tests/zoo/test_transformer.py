@@ -1,7 +1,5 @@
 """The encoder-decoder transformer with sinusoidal positions and a KV cache."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -9,6 +7,7 @@ from torch import Tensor
 
 import toolkit
 from toolkit import zoo
+from toolkit.pipeline.sequence import SequenceBundle
 from toolkit.zoo.transformer import Embedding, Transformer
 
 TINY = {"vocabulary": 40, "width": 16, "layers": 2, "heads": 2, "hidden": 24, "positions": 16}
@@ -29,8 +28,13 @@ def ids(batch: int, tokens: int, seed: int = 1) -> Tensor:
 LENGTHS = torch.tensor([5, 2, 3])
 
 
-def test_it_ships_and_holds_over_its_whole_signature(tmp_path: Path) -> None:
-    bundle = toolkit.ship_sequence(SOURCE, tmp_path / "bundle", budget=5.0)
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> SequenceBundle:
+    out = tmp_path_factory.mktemp("transformer") / "bundle"
+    return toolkit.ship_sequence(SOURCE, out, budget=5.0)
+
+
+def test_it_ships_and_holds_over_its_whole_signature(bundle: SequenceBundle) -> None:
     covered = {
         part: {n: (s[0], s[-1]) for n, s in b.exported.report.covered.items()}
         for part, b in bundle.parts.items()
@@ -38,6 +42,15 @@ def test_it_ships_and_holds_over_its_whole_signature(tmp_path: Path) -> None:
     assert all(b.exported.report.holds for b in bundle.parts.values())
     assert covered["encoder"] == {"batch": (1, 16), "length": (1, 16)}
     assert covered["decoder"] == covered["encoder"] | {"tokens": (1, 8), "past": (0, 15)}
+
+
+def test_of_many_outputs_the_remark_names_the_one_that_int8_harms_most(
+    bundle: SequenceBundle,
+) -> None:
+    tried = next(q for q in bundle.parts["decoder"].quantized if q.within_budget)
+    assert tried.report is not None
+    worst = min(tried.report.fidelity, key=lambda f: f.sqnr)
+    assert tried.remark.startswith(f"{worst}, the worst of 5 outputs, ")
 
 
 @torch.no_grad()

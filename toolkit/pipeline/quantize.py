@@ -56,8 +56,12 @@ class Quantized:
             return self.problem
         if not self.within_budget:
             return self.report.reason
-        fidelity = "; ".join(str(f) for f in self.report.fidelity)
-        return f"{fidelity}, {_pace(self.ratio)}"
+        found = self.report.fidelity
+        said = "; ".join(map(str, found))
+        if len(found) > 2:  # a KV cache has two outputs a layer
+            worst = min(found, key=lambda f: f.sqnr)
+            said = f"{worst}, the worst of {len(found)} outputs"
+        return f"{said}, {_pace(self.ratio)}"
 
 
 def _pace(ratio: float) -> str:
