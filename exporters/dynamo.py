@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import re
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ import torch
 from torch.export import Dim as ExportDim
 
 from exporters.example import example
+from exporters.rewrites import Family
 from toolkit import model as flattening
 from toolkit.domain import Choices
 from toolkit.errors import ExportRefused
@@ -32,21 +33,70 @@ _NOT_THE_USERS = (
 
 
 class Dynamo:
+    """torch's own exporter, in its default mode."""
+
     name = "dynamo"
 
     def export(self, model: LoadedModel, path: Path, *, opset: int) -> None:
         write(model, path, opset=opset)
 
 
-def write(model: LoadedModel, path: Path, *, opset: int) -> None:
+class Strict:
+    """With the bytecode of the model read instead of run."""
+
+    name = "dynamo-strict"
+
+    def export(self, model: LoadedModel, path: Path, *, opset: int) -> None:
+        write(model, path, opset=opset, strict=True)
+
+
+def write(
+    model: LoadedModel,
+    path: Path,
+    *,
+    opset: int,
+    strict: bool = False,
+    families: Sequence[Family] = (),
+) -> None:
     """Trace the model and write the program as ONNX. Raises ExportRefused with the reason."""
-    program = _program(model)
+    with ExitStack() as stack:
+        for family in families:
+            stack.enter_context(family.tracing(model.module))
+        program = _program(model, strict=strict)
+        _write(_decomposed(program, families), model, path, opset, families)
+
+
+def _decomposed(
+    program: torch.export.ExportedProgram, families: Sequence[Family]
+) -> torch.export.ExportedProgram:
+    table = {op: how for family in families for op, how in family.decompositions.items()}
+    met = {node.target for module in program.graph_module.modules() for node in _nodes(module)}
+    table = {op: how for op, how in table.items() if op in met}
+    try:
+        return program.run_decompositions(table) if table else program
+    except Exception as error:
+        raise ExportRefused(_reason(error)) from error
+
+
+def _nodes(module: Any) -> Iterable[torch.fx.Node]:
+    return module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ()
+
+
+def _write(
+    program: torch.export.ExportedProgram,
+    model: LoadedModel,
+    path: Path,
+    opset: int,
+    families: Sequence[Family],
+) -> None:
+    translations = {op: how for family in families for op, how in family.translations.items()}
     try:
         result = torch.onnx.export(
             program,
             dynamo=True,
             verbose=False,
             opset_version=opset,
+            custom_translation_table=translations or None,
             input_names=[s.name for s in model.signature.inputs],
             output_names=[s.name for s in model.signature.outputs],
         )
@@ -67,11 +117,12 @@ def _set_apart(graph: Any) -> None:
                 value.name = f"{value.name}.inner"
 
 
-def _program(model: LoadedModel) -> torch.export.ExportedProgram:
+def _program(model: LoadedModel, *, strict: bool) -> torch.export.ExportedProgram:
     flat, inputs = Flat(model.module, model.signature), example(model.signature)
     try:
         with torch.no_grad():
-            program = torch.export.export(flat, inputs, dynamic_shapes=_shapes(model.signature))
+            shapes = _shapes(model.signature)
+            program = torch.export.export(flat, inputs, dynamic_shapes=shapes, strict=strict)
     except Exception as error:
         if "Constraints violated" in str(error):
             for limit in _diagnosed(flat, inputs, model.signature):

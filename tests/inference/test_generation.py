@@ -126,7 +126,7 @@ def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     folder, files = tmp_path_factory.mktemp("generation"), {}
     for part, graph in sequence.parts(model).items():
         files[part] = folder / f"{part}.onnx"
-        quickest_first = ("torchscript", "recurrent", "dynamo")
+        quickest_first = ("torchscript", "onnxport")
         toolkit.export(graph, files[part], exporters=quickest_first, budget=0.3)
     rng = np.random.default_rng(2)
     words, lengths = rng.integers(0, 50, (ROWS, 10)), rng.integers(1, 10, ROWS)

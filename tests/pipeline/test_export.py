@@ -57,7 +57,7 @@ def test_the_file_carries_signature_and_provenance_and_no_path_of_the_author(
     again = toolkit.inspect(tmp_path / "m.onnx").artifact
     assert again.signature == exported.artifact.signature
     assert again.provenance.source == "zoo:cnn,size=8"
-    assert again.provenance.exporter == "dynamo"
+    assert again.provenance.exporter == "onnxport"
     raw = (tmp_path / "m.onnx").read_bytes()
     for place in (tmp_path, Path(torch.__file__).parent, Path(toolkit.__file__).parent):
         assert str(place).encode() not in raw
@@ -81,19 +81,7 @@ def test_what_one_exporter_refuses_comes_out_by_the_next_and_says_why(tmp_path: 
 
 def test_a_recurrent_model_comes_out_by_the_exporter_for_those(tmp_path: Path) -> None:
     exported = toolkit.export(models.recurrent(), tmp_path / "m.onnx", budget=2.0)
-    assert [(a.exporter, a.outcome) for a in exported.attempts] == [("recurrent", "holds")]
-
-
-def test_an_exporter_for_another_kind_of_model_is_passed_over_in_silence(tmp_path: Path) -> None:
-    heard = Heard()
-    exported = toolkit.export(models.linear(), tmp_path / "m.onnx", budget=2.0, listener=heard)
-    assert [a.exporter for a in exported.attempts] == ["dynamo"]
-    assert heard.said == []
-
-
-def test_the_only_exporter_says_that_it_is_for_another_kind_of_model(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="recurrent refused: the model has no recurrent layer"):
-        toolkit.export(models.linear(), tmp_path / "m.onnx", exporters=["recurrent"])
+    assert [(a.exporter, a.outcome) for a in exported.attempts] == [("onnxport", "holds")]
 
 
 def test_one_exporter_only(tmp_path: Path) -> None:

@@ -30,8 +30,7 @@ from toolkit.quiet import printing_to
 from toolkit.signature import Signature
 
 DEFAULT_OPSET = 20
-DEFAULT_ORDER = ("recurrent", "dynamo", "torchscript")
-"""recurrent first: where a length is fixed, dynamo unrolls the layers over it, and that holds."""
+DEFAULT_ORDER = ("onnxport", "dynamo", "dynamo-strict", "torchscript")
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from torch.nn.utils.rnn import (
 )
 
 import toolkit
-from exporters.recurrent import Recurrent
+from exporters.own import Own
 from tests import models
 from toolkit import source
-from toolkit.errors import ExportRefused, NotApplicable
+from toolkit.errors import ExportRefused
 
 Made = tuple[nn.Module, str]
 SIGNATURE = """
@@ -33,7 +33,7 @@ SIZES = [(1, 1), (1, 9), (8, 1), (8, 9), (3, 4)]
 
 
 def exported(made: Made, path: Path) -> onnx.ModelProto:
-    Recurrent().export(source.load(made), path, opset=20)
+    Own().export(source.load(made), path, opset=20)
     return onnx.load(str(path))
 
 
@@ -244,14 +244,6 @@ def test_a_length_of_the_signature_that_is_fixed_is_not_unrolled_either(tmp_path
 class OwnForward(nn.GRU):
     def forward(self, x: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return x * 2, x
-
-
-@pytest.mark.parametrize(
-    "made", [models.linear(), (OwnForward(4, 4), models.linear()[1])], ids=["linear", "own forward"]
-)
-def test_is_not_for_models_without_a_recurrent_layer(made: Made, tmp_path: Path) -> None:
-    with pytest.raises(NotApplicable, match="no recurrent layer"):
-        exported(made, tmp_path / "m.onnx")
 
 
 def looks_inside(layer: nn.Module, x: Tensor, lengths: Tensor) -> object:

@@ -1,4 +1,4 @@
-"""dynamo, with nn.RNN, nn.LSTM and nn.GRU as the native nodes of ONNX.
+"""nn.RNN, nn.LSTM and nn.GRU as the native nodes of ONNX.
 
 torch.export unrolls a recurrent layer over the length of the example. Here each layer of the model
 is, while it is traced, one symbolic ONNX node a level, with its weights in the order of ONNX; and
@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -18,25 +17,24 @@ from torch import Tensor, nn
 from torch.fx.experimental.symbolic_shapes import statically_known_true
 from torch.nn.utils import rnn
 
-from exporters.dynamo import write
-from toolkit.errors import ExportRefused, NotApplicable
-from toolkit.model import LoadedModel
+from exporters.rewrites import Family
+from toolkit.errors import ExportRefused
 
 
-class Recurrent:
-    name = "recurrent"
-
-    def export(self, model: LoadedModel, path: Path, *, opset: int) -> None:
-        layers = [(m, kind) for m in model.module.modules() if (kind := _kind(m))]
-        if not layers:
-            raise NotApplicable("the model has no recurrent layer", "try dynamo")
-        with ExitStack() as stack:
+@contextmanager
+def _tracing(model: nn.Module) -> Iterator[None]:
+    layers = [(m, kind) for m in model.modules() if (kind := _kind(m))]
+    with ExitStack() as stack:
+        if layers:
             stack.enter_context(_code(rnn.pack_padded_sequence, _pack_padded_sequence))
             stack.enter_context(_code(rnn.pad_packed_sequence, _pad_packed_sequence))
-            for layer, kind in layers:
-                assert isinstance(layer, nn.RNNBase)
-                stack.enter_context(_native(layer, kind))
-            write(model, path, opset=opset)
+        for layer, kind in layers:
+            assert isinstance(layer, nn.RNNBase)
+            stack.enter_context(_native(layer, kind))
+        yield
+
+
+FAMILY = Family("recurrent", tracing=_tracing)
 
 
 class Kind(NamedTuple):
@@ -187,7 +185,7 @@ def _pack_padded_sequence(
     batch_first: bool = False,
     enforce_sorted: bool = True,
 ) -> Any:
-    from exporters.recurrent import pack
+    from exporters.rewrites.recurrent import pack
 
     return pack(input, lengths, batch_first)
 
@@ -198,7 +196,7 @@ def _pad_packed_sequence(
     padding_value: float = 0.0,
     total_length: int | None = None,
 ) -> Any:
-    from exporters.recurrent import pad
+    from exporters.rewrites.recurrent import pad
 
     return pad(sequence, batch_first, padding_value, total_length)
 

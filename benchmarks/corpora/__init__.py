@@ -1,0 +1,1 @@
+"""What `benchmarks/coverage.py` exports: torch's own databases, architectures, hard cases."""

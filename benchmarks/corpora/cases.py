@@ -1,0 +1,56 @@
+"""One thing to export: a call of a module or a function, its tensors made inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from toolkit.domain import Interval
+from toolkit.signature import Signature, TensorSpec
+
+
+@dataclass(frozen=True)
+class Case:
+    """`build` makes the module and its signature, deterministically; it may raise."""
+
+    name: str
+    build: Callable[[], tuple[nn.Module, Signature | str]]
+
+
+class Call(nn.Module):
+    """A call whose tensors are inputs and whose other arguments are constants."""
+
+    def __init__(self, called: Callable[..., Any], arguments: Any, keywords: Any) -> None:
+        super().__init__()
+        leaves, self._tree = pytree.tree_flatten((arguments, keywords))
+        self._constants = [None if isinstance(leaf, Tensor) else leaf for leaf in leaves]
+        self._inputs = [n for n, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
+        self.tensors = [leaf.detach().clone() for leaf in leaves if isinstance(leaf, Tensor)]
+        self.called = called
+
+    def forward(self, *tensors: Tensor) -> Any:
+        leaves = list(self._constants)
+        for at, tensor in zip(self._inputs, tensors, strict=True):
+            leaves[at] = tensor
+        arguments, keywords = pytree.tree_unflatten(leaves, self._tree)
+        return self.called(*arguments, **keywords)
+
+    def signature(self) -> Signature:
+        """Of the sample: its shapes, and the range of its values."""
+        return Signature(tuple(_spec(f"x{n}", t) for n, t in enumerate(self.tensors)))
+
+
+def _spec(name: str, tensor: Tensor) -> TensorSpec:
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    shape = tuple(tensor.shape)
+    if tensor.dtype == torch.bool or not tensor.numel() or not tensor.isfinite().all():
+        return TensorSpec(name, dtype, shape)
+    low, high = tensor.min().item(), tensor.max().item()
+    if low == high and tensor.is_floating_point():
+        return TensorSpec(name, dtype, shape)
+    return TensorSpec(name, dtype, shape, Interval(low, high))

@@ -1,0 +1,256 @@
+"""How much of PyTorch comes out, and how much of that is wrong: exporters side by side.
+
+    python benchmarks/coverage.py [--corpus modules] [--exporter ours] [--only REGEX] [--jobs 2]
+
+Each exporter is given each case; what it reports as good is checked against eager PyTorch on cases
+that no exporter drew. Results go to build/coverage/*.jsonl as they come: the same command again
+does what is missing and prints the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+CORPORA = ("modules", "operators", "architectures", "bends")
+EXPORTERS = ("ours", "ours-without-torchscript", "dynamo", "torchscript", "transformers")
+RESULTS = Path("build/coverage")
+LIMIT = 180.0
+"""Seconds for one case by one exporter, the check included."""
+
+OUTCOMES = ("holds", "refuses", "wrong", "crashes", "no case")
+
+
+def attempt(case: Any, exporter: str) -> dict[str, Any]:
+    """Runs in a child: build, export, check on cases of its own."""
+    from toolkit import source
+    from toolkit.errors import OnnxportError
+    from toolkit.pipeline.check import check_artifact, reference_model
+
+    try:
+        model = source.load(case.build())
+        reference = reference_model(model)
+    except Exception as error:
+        return {"outcome": "no case", "reason": _line(error)}
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            artifact, winner = WAYS[exporter](model, reference, Path(folder))
+        except OnnxportError as error:
+            reason = f"{_line(error.message)} | {_line(error.hint)}"
+            return {"outcome": "refuses", "reason": reason, "seconds": _since(start)}
+        except Exception as error:
+            return {"outcome": "refuses", "reason": _line(error), "seconds": _since(start)}
+        seconds = _since(start)
+        try:
+            report = check_artifact(
+                artifact, reference, model.origin, budget=20.0, seed=7_000, limit=64, fail_fast=True
+            )
+            reason, outcome = report.reason, "holds" if report.holds else "wrong"
+        except OnnxportError as error:
+            outcome, reason = "wrong", f"does not load: {_line(error)}"
+    if report_is_vacuous(reason):
+        outcome = "no case"
+    return {"outcome": outcome, "reason": reason, "seconds": seconds, "winner": winner}
+
+
+def report_is_vacuous(reason: str) -> bool:
+    return reason.startswith("vacuous")
+
+
+def _ours(model: Any, reference: Any, folder: Path, exporters: Any = None) -> tuple[Any, str]:
+    from toolkit.pipeline.export import DEFAULT_ORDER, export_model
+
+    exported = export_model(
+        model,
+        reference,
+        folder / "model.onnx",
+        exporters=exporters or DEFAULT_ORDER,
+        budget=5.0,
+        log=folder / "log",
+    )
+    return exported.artifact, exported.attempts[-1].exporter
+
+
+def _without_torchscript(model: Any, reference: Any, folder: Path) -> tuple[Any, str]:
+    from toolkit.pipeline.export import DEFAULT_ORDER
+
+    names = [n for n in DEFAULT_ORDER if n not in ("torchscript", "script")]
+    return _ours(model, reference, folder, names)
+
+
+def _torch(model: Any, reference: Any, folder: Path, *, dynamo: bool) -> tuple[Any, str]:
+    """torch.onnx.export as its documentation shows it."""
+    import torch
+
+    from exporters.example import axes, example
+    from toolkit.artifact import open_artifact
+    from toolkit.model import Flat
+    from toolkit.quiet import printing_to
+
+    specs = (*model.signature.inputs, *model.signature.outputs)
+    shapes = [axes(s.shape) for s in model.signature.inputs]
+    dynamic: dict[str, Any] = (
+        {"dynamic_shapes": (tuple(shapes),) if any(shapes) else None}
+        if dynamo
+        else {"dynamic_axes": {s.name: axes(s.shape) for s in specs if axes(s.shape)}}
+    )
+    path = folder / "model.onnx"
+    with printing_to(folder / "log"), torch.no_grad():
+        torch.onnx.export(
+            Flat(model.module, model.signature),
+            example(model.signature),
+            str(path),
+            dynamo=dynamo,
+            input_names=[s.name for s in model.signature.inputs],
+            output_names=[s.name for s in model.signature.outputs],
+            **dynamic,
+        )
+    return open_artifact(path, model.signature), "dynamo" if dynamo else "torchscript"
+
+
+def _dynamo(model: Any, reference: Any, folder: Path) -> tuple[Any, str]:
+    return _torch(model, reference, folder, dynamo=True)
+
+
+def _torchscript(model: Any, reference: Any, folder: Path) -> tuple[Any, str]:
+    return _torch(model, reference, folder, dynamo=False)
+
+
+WAYS: dict[str, Callable[[Any, Any, Path], tuple[Any, str]]] = {
+    "ours": _ours,
+    "ours-without-torchscript": _without_torchscript,
+    "dynamo": _dynamo,
+    "torchscript": _torchscript,
+}
+
+
+def _line(error: Any) -> str:
+    text = str(error).strip().splitlines() or [""]
+    kind = f"{type(error).__name__}: " if isinstance(error, Exception) else ""
+    return (kind + text[0])[:300]
+
+
+def _since(start: float) -> float:
+    return round(time.perf_counter() - start, 2)
+
+
+def in_child(case: Any, exporter: str) -> dict[str, Any]:
+    """Fork: torch and its exporter are loaded once, and a crash ends one case only."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            import torch
+
+            os.setsid()
+            torch.set_num_threads(1)
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, 1)
+            os.dup2(null, 2)
+            found = attempt(case, exporter)
+        except BaseException:
+            found = {"outcome": "crashes", "reason": traceback.format_exc()[-300:]}
+        os.write(write, json.dumps(found).encode())
+        os._exit(0)
+    os.close(write)
+    text, end = b"", time.monotonic() + LIMIT
+    import select
+
+    while True:
+        ready, _, _ = select.select([read], [], [], max(0.0, end - time.monotonic()))
+        chunk = os.read(read, 1 << 16) if ready else b""
+        if not chunk:
+            break
+        text += chunk
+    os.close(read)
+    if not ready:
+        os.killpg(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    if text:
+        found = json.loads(text)
+        return dict(found)
+    return {"outcome": "crashes", "reason": "no answer" if ready else f"over {LIMIT:g} s"}
+
+
+def run(corpus: str, exporters: list[str], only: str, jobs: int) -> None:
+    _warm_up()
+    cases = [
+        c for c in import_module(f"benchmarks.corpora.{corpus}").cases() if re.search(only, c.name)
+    ]
+    path = RESULTS / f"{corpus}.jsonl"
+    done = {(r["case"], r["exporter"]) for r in rows(path)}
+    todo = [(c, e) for c in cases for e in exporters if (c.name, e) not in done]
+    print(f"{corpus}: {len(cases)} cases, {len(todo)} runs to do", file=sys.stderr)
+    with path.open("a") as file, ThreadPoolExecutor(jobs) as pool:
+        futures = ((c, e, pool.submit(in_child, c, e)) for c, e in todo)
+        for case, exporter, future in list(futures):
+            row = {"case": case.name, "exporter": exporter, **future.result()}
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+
+
+def _warm_up() -> None:
+    """Load before the first fork what every child needs: torch's exporter takes a second."""
+    import torch
+
+    from toolkit import source
+    from toolkit.pipeline.check import reference_model
+
+    torch.set_num_threads(1)
+    model = source.load((torch.nn.Linear(2, 2), "x: float32[n, 2]; where n = 1..8"))
+    with tempfile.TemporaryDirectory() as folder:
+        _ours(model, reference_model(model), Path(folder), ["onnxport"])
+
+
+def rows(path: Path) -> Iterator[dict[str, Any]]:
+    if path.exists():
+        yield from map(json.loads, path.read_text().splitlines())
+
+
+def table(corpus: str, only: str) -> None:
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in rows(RESULTS / f"{corpus}.jsonl"):
+        if re.search(only, row["case"]):
+            counts[row["exporter"]][row["outcome"]] += 1
+    print(f"\n{corpus:<26}" + "".join(f"{o:>9}" for o in OUTCOMES) + "   of cases")
+    for exporter, found in counts.items():
+        real = sum(n for o, n in found.items() if o != "no case")
+        share = f"{100 * found['holds'] / real:6.1f} %" if real else ""
+        print(f"{exporter:<26}" + "".join(f"{found[o]:>9}" for o in OUTCOMES) + f"   {share}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--corpus", action="append", choices=CORPORA)
+    parser.add_argument("--exporter", action="append", choices=EXPORTERS)
+    parser.add_argument("--only", default="", metavar="REGEX", help="cases by name")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--table", action="store_true", help="print what is there, run nothing")
+    options = parser.parse_args()
+    globals()["RESULTS"] = options.results
+    options.results.mkdir(parents=True, exist_ok=True)
+    for corpus in options.corpus or CORPORA:
+        if not options.table:
+            run(corpus, options.exporter or list(EXPORTERS[:4]), options.only, options.jobs)
+        table(corpus, options.only)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,16 @@
+"""The exporter of this project: torch.export and torch's ONNX exporter, with all our rewrites."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from exporters.dynamo import write
+from exporters.rewrites import families
+from toolkit.model import LoadedModel
+
+
+class Own:
+    name = "onnxport"
+
+    def export(self, model: LoadedModel, path: Path, *, opset: int) -> None:
+        write(model, path, opset=opset, families=tuple(families()))
