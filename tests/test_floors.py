@@ -10,7 +10,8 @@ import toolkit
 ROOT = Path(toolkit.__file__).parent
 FILES = sorted(str(p.relative_to(ROOT)) for p in ROOT.rglob("*.py"))
 CONTRACT = (
-    *("artifact", "atomic", "domain", "dtypes", "errors", "examples", "grammar", "isolation"),
+    *("artifact", "atomic", "crash", "domain", "dtypes", "errors", "examples", "forked", "grammar"),
+    "isolation",
     *("model", "plugins", "proto", "pt2", "sequence", "signature", "source"),
 )
 STAGES = ("parity", "optimize", "quantization", "inference", "report")

@@ -42,7 +42,14 @@ class InputError(OnnxportError):
 
 
 class ExportRefused(InputError):
-    """An exporter cannot write this model, or only for less than the signature declares."""
+    """An exporter cannot write this model, or only for less than the signature declares.
+
+    `limits`: where it is only for less, the ends (lowest, highest) of each dimension concerned.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.limits: dict[str, list[int]] = {}
 
 
 class NotApplicable(ExportRefused):

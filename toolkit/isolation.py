@@ -22,9 +22,9 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from toolkit import errors
+from toolkit.crash import described, died, translated
 from toolkit.dtypes import numpy_dtype
-from toolkit.errors import OnnxportError, StageCrashed
+from toolkit.errors import StageCrashed
 
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -113,7 +113,7 @@ class Worker:
         finally:
             timer.cancel()
         if "error" in header:
-            raise self._translated(header["error"])
+            raise translated(self._what, header["error"], self._memory)
         return Reply(header["value"], answer)
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -129,33 +129,8 @@ class Worker:
         )
         return self._process
 
-    def _translated(self, error: Mapping[str, str]) -> OnnxportError:
-        kind = getattr(errors, error["type"], None)
-        if isinstance(kind, type) and issubclass(kind, OnnxportError):
-            return kind(error["message"], error["hint"])
-        if error["type"] == "MemoryError":
-            return self._out_of_memory()
-        return StageCrashed(
-            f"{self._what} failed: {error['type']}: {error['message']}",
-            "the model is unchanged; see the log for the rest",
-        )
-
     def _died(self, code: int, timeout: float | None) -> StageCrashed:
-        if timeout is not None:
-            return StageCrashed(
-                f"{self._what} took longer than {timeout:g} s and was stopped",
-                "allow more with --time-limit",
-            )
-        tail = self._tail()
-        if code == -signal.SIGKILL or any(w in tail for w in ("bad_alloc", "MemoryError")):
-            return self._out_of_memory()
-        cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        last = tail.strip().splitlines()[-1:] or ["it printed nothing"]
-        return StageCrashed(f"{self._what} crashed ({cause})", last[0][:300])
-
-    def _out_of_memory(self) -> StageCrashed:
-        limit = f" (its limit is {self._memory / 2**30:.1f} GiB)" if self._memory else ""
-        return StageCrashed(f"{self._what} ran out of memory{limit}", "raise --memory-limit")
+        return died(self._what, code, self._tail(), timeout=timeout, memory=self._memory)
 
     def _tail(self) -> str:
         """What the child printed since the call began, the last 64 KiB of it."""
@@ -168,9 +143,9 @@ class Worker:
 
 def serve(memory: int) -> None:
     """The child's main loop: answer calls until the parent closes the pipe."""
-    _die_with_parent()
+    die_with_parent()
     if memory:
-        _limit_memory(memory)
+        limit_memory(memory)
     requests = os.fdopen(os.dup(0), "rb")
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever native code prints must not end up between the replies
@@ -185,24 +160,18 @@ def serve(memory: int) -> None:
             value, answer = function(arrays, **header["options"])
             reply = {"value": value}
         except Exception as error:
-            reply, answer = {"error": _described(error)}, {}
+            reply, answer = {"error": described(error)}, {}
         _send(replies, reply, answer)
 
 
-def _described(error: Exception) -> dict[str, str]:
-    message = error.message if isinstance(error, OnnxportError) else str(error)
-    hint = error.hint if isinstance(error, OnnxportError) else ""
-    return {"type": type(error).__name__, "message": message, "hint": hint}
-
-
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     if sys.platform == "linux":
         import ctypes
 
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, linux/prctl.h
 
 
-def _limit_memory(limit: int) -> None:
+def limit_memory(limit: int) -> None:
     try:
         import resource
     except ImportError:  # Windows
