@@ -6,30 +6,23 @@ specialised under: a range narrower than the signature is refused, with the line
 
 from __future__ import annotations
 
-import logging
-import re
-import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch.export import Dim as ExportDim
+from torch.onnx._internal.exporter import _decomp
 
+from exporters import guards
 from exporters.example import example
+from exporters.refusal import refused
 from exporters.rewrites import Family
-from toolkit import model as flattening
 from toolkit.domain import Choices
-from toolkit.errors import ExportRefused
 from toolkit.model import Flat, LoadedModel
+from toolkit.plugins import Traced
 from toolkit.signature import Dim, Signature
-
-_NOT_THE_USERS = (
-    *(str(Path(file).parent) for file in (torch.__file__, logging.__file__, __file__)),
-    flattening.__file__,
-    "<",
-)
 
 
 class Dynamo:
@@ -37,8 +30,8 @@ class Dynamo:
 
     name = "dynamo"
 
-    def export(self, model: LoadedModel, path: Path, *, opset: int) -> None:
-        write(model, path, opset=opset)
+    def export(self, model: LoadedModel, path: Path, *, opset: int) -> Traced:
+        return write(model, path, opset=opset)
 
 
 class Strict:
@@ -46,8 +39,8 @@ class Strict:
 
     name = "dynamo-strict"
 
-    def export(self, model: LoadedModel, path: Path, *, opset: int) -> None:
-        write(model, path, opset=opset, strict=True)
+    def export(self, model: LoadedModel, path: Path, *, opset: int) -> Traced:
+        return write(model, path, opset=opset, strict=True)
 
 
 def write(
@@ -57,29 +50,30 @@ def write(
     opset: int,
     strict: bool = False,
     families: Sequence[Family] = (),
-) -> None:
+) -> Traced:
     """Trace the model and write the program as ONNX. Raises ExportRefused with the reason."""
     with ExitStack() as stack:
         for family in families:
             stack.enter_context(family.tracing(model.module))
         program = _program(model, strict=strict)
-        _write(_decomposed(program, families), model, path, opset, families)
+        stack.enter_context(_decomposing(families))
+        _write(program, model, path, opset, families)
+    return Traced(guards.boundaries(program, model.signature))
 
 
-def _decomposed(
-    program: torch.export.ExportedProgram, families: Sequence[Family]
-) -> torch.export.ExportedProgram:
-    table = {op: how for family in families for op, how in family.decompositions.items()}
-    met = {node.target for module in program.graph_module.modules() for node in _nodes(module)}
-    table = {op: how for op, how in table.items() if op in met}
+@contextmanager
+def _decomposing(families: Sequence[Family]) -> Iterator[None]:
+    """Add the decompositions of the families to those that torch's exporter runs by itself.
+
+    In its one pass, so that they also apply to what other decompositions consist of.
+    """
+    own = {op: how for family in families for op, how in family.decompositions.items()}
+    original = _decomp.create_onnx_friendly_decomposition_table
+    vars(_decomp)["create_onnx_friendly_decomposition_table"] = lambda ops: original(ops) | own
     try:
-        return program.run_decompositions(table) if table else program
-    except Exception as error:
-        raise ExportRefused(_reason(error)) from error
-
-
-def _nodes(module: Any) -> Iterable[torch.fx.Node]:
-    return module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ()
+        yield
+    finally:
+        vars(_decomp)["create_onnx_friendly_decomposition_table"] = original
 
 
 def _write(
@@ -104,7 +98,7 @@ def _write(
         _set_apart(result.model.graph)
         result.save(str(path))
     except Exception as error:
-        raise ExportRefused(_reason(error)) from error
+        raise refused(error, model.module) from error
 
 
 def _set_apart(graph: Any) -> None:
@@ -118,19 +112,42 @@ def _set_apart(graph: Any) -> None:
 
 
 def _program(model: LoadedModel, *, strict: bool) -> torch.export.ExportedProgram:
+    """The program, for all that the signature declares. Raises ExportRefused where it is less."""
     flat, inputs = Flat(model.module, model.signature), example(model.signature)
+    program, violated = None, None
     try:
-        with torch.no_grad():
-            shapes = _shapes(model.signature)
-            program = torch.export.export(flat, inputs, dynamic_shapes=shapes, strict=strict)
+        program = _exported(flat, inputs, _shapes(model.signature), strict)
     except Exception as error:
-        if "Constraints violated" in str(error):
-            for limit in _diagnosed(flat, inputs, model.signature):
-                raise _refusal(limit) from error
-        raise ExportRefused(_reason(error)) from error
-    if limits := _limits(program, model.signature):
-        raise _refusal(next(iter(_diagnosed(flat, inputs, model.signature)), limits[0]))
-    return program
+        if "Constraints violated" not in str(error):
+            raise refused(error, model.module) from error
+        violated = error
+    if program is not None and not guards.limits(program, model.signature):
+        return program
+    # Again with ranges that torch may narrow: it says which and where, or it narrows none.
+    auto = tuple(
+        {i: ExportDim.AUTO for i, n in enumerate(s.shape) if isinstance(n, str)}
+        for s in model.signature.inputs
+    )
+    try:
+        with guards.watching() as watch:
+            free = _exported(flat, inputs, (auto,), strict)
+    except Exception as error:  # what led here says what it can
+        if program is not None:
+            raise guards.refusal(guards.limits(program, model.signature)) from error
+        assert violated is not None
+        raise refused(violated, model.module) from violated
+    found = guards.limits(free, model.signature)
+    if found:
+        found = [limit._replace(line=watch.line(limit, model.signature)) for limit in found]
+        raise guards.refusal(found)
+    return free
+
+
+def _exported(
+    flat: Flat, inputs: tuple[torch.Tensor, ...], shapes: Any, strict: bool
+) -> torch.export.ExportedProgram:
+    with torch.no_grad():
+        return torch.export.export(flat, inputs, dynamic_shapes=shapes, strict=strict)
 
 
 def _shapes(signature: Signature) -> tuple[tuple[dict[int, Any], ...]]:
@@ -156,125 +173,3 @@ def _export_dim(dim: Dim, number: int) -> Any:
         return ExportDim(name, min=dim.low, max=dim.high)
     steps = ExportDim(name, min=max(dim.low // dim.step, 1), max=dim.high // dim.step)
     return dim.step * steps if dim.low % dim.step == 0 else ExportDim.AUTO
-
-
-class Limit(NamedTuple):
-    """A dimension that the program accepts in a narrower range than declared."""
-
-    dim: Dim
-    low: int
-    high: int
-    line: str = ""
-
-
-def _diagnosed(flat: Flat, inputs: tuple[torch.Tensor, ...], signature: Signature) -> list[Limit]:
-    """Export again with ranges that torch may narrow, and see which it narrowed, and where."""
-    auto = tuple(
-        {i: ExportDim.AUTO for i, n in enumerate(s.shape) if isinstance(n, str)}
-        for s in signature.inputs
-    )
-    with _watching_guards() as watch, torch.no_grad():
-        try:
-            program = torch.export.export(flat, inputs, dynamic_shapes=(auto,))
-        except Exception:  # the error that led here says what it can
-            return []
-    return [
-        limit._replace(line=watch.line(limit, signature)) for limit in _limits(program, signature)
-    ]
-
-
-def _limits(program: torch.export.ExportedProgram, signature: Signature) -> list[Limit]:
-    """The dimensions whose range in the program is narrower than in the signature."""
-    ranges = {str(k): v for k, v in program.range_constraints.items()}
-    wanted = set(program.graph_signature.user_inputs)
-    placeholders = [n for n in program.graph.nodes if n.op == "placeholder" and n.name in wanted]
-    limits: dict[str, Limit] = {}
-    for node, spec in zip(placeholders, signature.inputs, strict=True):
-        for size, name in zip(node.meta["val"].shape, spec.shape, strict=True):
-            if isinstance(name, int):
-                continue
-            dim = signature.dim(name)
-            step, _, symbol = str(size).rpartition("*")  # torch narrows s0, not 8*s0
-            times = int(step) if step.isdigit() else 1
-            if str(size).isdigit():  # an int, or a SymInt that was specialised to one
-                low = high = int(size)
-            elif symbol in ranges and step in ("", str(times)):
-                found = ranges[symbol]
-                low, high = times * int(found.lower), times * int(min(found.upper, 2**62))
-            else:  # an expression of another dimension: the parity check runs it
-                continue
-            # torch says 2 for the lower end where it has only set 0 and 1 apart: that is no limit.
-            if low > max(dim.low, 2 * times) or high < dim.legal[-1]:
-                limits.setdefault(name, Limit(dim, low, min(high, dim.high)))
-    return list(limits.values())
-
-
-class _Guards(logging.Handler):
-    """Reads off torch's log the symbol of each axis, and the user's line behind each guard."""
-
-    _SYMBOL = re.compile(r"create_symbol (\w+) = .* for L\['tensors'\]\[(\d+)\]\.size\(\)\[(\d+)\]")
-
-    def __init__(self) -> None:
-        super().__init__(logging.INFO)
-        self.symbols: dict[tuple[int, int], str] = {}
-        self.guards: list[tuple[str, str]] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        message = record.getMessage()
-        if found := self._SYMBOL.match(message):
-            self.symbols[int(found[2]), int(found[3])] = found[1]
-        elif "[guard added]" in message:
-            self.guards.append((message.partition("[guard added]")[0], _user_line()))
-
-    def line(self, limit: Limit, signature: Signature) -> str:
-        """The line of the first guard on any axis that the dimension names."""
-        symbols = {
-            self.symbols.get((i, axis), "?")
-            for i, spec in enumerate(signature.inputs)
-            for axis, name in enumerate(spec.shape)
-            if name == limit.dim.name
-        }
-        named = (line for text, line in self.guards if symbols & set(re.findall(r"\w+", text)))
-        return next(filter(None, named), "")
-
-
-@contextmanager
-def _watching_guards() -> Iterator[_Guards]:
-    logger = logging.getLogger("torch.fx.experimental.symbolic_shapes")
-    watch = _Guards()
-    handlers, level, propagate = logger.handlers, logger.level, logger.propagate
-    # Alone: torch's own handlers would bury the log under a line for each guard.
-    logger.handlers, logger.propagate = [watch], False
-    logger.setLevel(logging.INFO)
-    try:
-        yield watch
-    finally:
-        logger.handlers, logger.propagate = handlers, propagate
-        logger.setLevel(level)
-
-
-def _user_line() -> str:
-    for frame in reversed(traceback.extract_stack()):
-        if not frame.filename.startswith(_NOT_THE_USERS) and frame.line:
-            return f"{Path(frame.filename).name} line {frame.lineno}: {frame.line}"
-    return ""
-
-
-def _refusal(limit: Limit) -> ExportRefused:
-    only = f"{limit.low}" if limit.low == limit.high else f"{limit.low}..{limit.high}"
-    return ExportRefused(
-        f"'{limit.dim.name}' is declared {limit.dim.low}..{limit.dim.high}, "
-        f"the traced program holds for {only}",
-        limit.line,
-    )
-
-
-def _reason(error: BaseException) -> str:
-    """The innermost cause in one line: torch wraps it in pages."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
-    if len(lines) > 1 and lines[0].startswith("Constraints violated"):
-        lines = lines[1:]
-    text = lines[0] if lines else ""
-    return f"{type(error).__name__}: {text[:300]}"
