@@ -1,14 +1,14 @@
-"""The two protocols that exporters and runtimes implement, and how they are found.
+"""The protocols that exporters, runtimes and sources implement, and how they are found.
 
-Implementations live outside `toolkit` and are named by the entry-point groups `onnxport.exporters`
-and `onnxport.runtimes`; a third party adds one in its own package the same way. None is imported
-before it is asked for.
+Implementations live outside `toolkit` and are named by the entry-point groups `onnxport.exporters`,
+`onnxport.runtimes` and `onnxport.sources`; a third party adds one in its own package the same way.
+None is imported before it is asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
@@ -19,10 +19,13 @@ from toolkit.errors import MissingError, UsageError
 from toolkit.signature import Signature
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from toolkit.artifact import OnnxArtifact
     from toolkit.model import LoadedModel
 
 EXPORTERS, RUNTIMES = "onnxport.exporters", "onnxport.runtimes"
+SOURCES = "onnxport.sources"
 
 
 @dataclass(frozen=True)
@@ -43,13 +46,39 @@ class Availability:
         raise MissingError(wrong, cure or "devices that work here: " + ", ".join(self.devices))
 
 
+@dataclass(frozen=True)
+class Traced:
+    """What an exporter found out about a model while it traced it."""
+
+    boundaries: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Sizes of a dimension on either side of where the program decides by it: cases to check."""
+
+
 class Exporter(Protocol):
-    """A way out of PyTorch."""
+    """A way out of PyTorch. It is called in a copy of the process, which may crash or hang."""
 
     name: str
 
-    def export(self, model: LoadedModel, path: Path, *, opset: int) -> None:
+    def export(self, model: LoadedModel, path: Path, *, opset: int) -> Traced | None:
         """Write `model` as an ONNX file. Raises ExportRefused with the reason."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """A model that a source made, and what its user should know of it (drawn weights, a guess)."""
+
+    module: nn.Module
+    signature: Signature
+    notes: tuple[str, ...] = ()
+
+
+class Source(Protocol):
+    """Where models come from: what stands behind `NAME:PLACE,option=value` (`toolkit.source`)."""
+
+    name: str
+
+    def build(self, place: str, **options: Any) -> Built:
+        """The model at `place`. Raises InputError where there is none or it cannot be used."""
 
 
 class Session(Protocol):
@@ -105,6 +134,10 @@ def exporter(name: str) -> Exporter:
 
 def runtime(name: str) -> Runtime:
     return cast(Runtime, _load(RUNTIMES, name))
+
+
+def source(name: str) -> Source:
+    return cast(Source, _load(SOURCES, name))
 
 
 def _load(group: str, name: str) -> Any:
