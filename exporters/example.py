@@ -1,19 +1,20 @@
-"""The example that a tracer sees, drawn from the signature: what both exporters here start from."""
+"""The example that a tracer sees: drawn from the signature, or given where it says `in data`."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+
 import torch
 
 from toolkit import examples
+from toolkit.examples import Feeds
 from toolkit.model import to_tensor
 from toolkit.signature import Signature
 
 
-def example(signature: Signature) -> tuple[torch.Tensor, ...]:
-    """One tensor an input, at `examples.example_sizes`, with values inside their ranges."""
-    sizes = examples.example_sizes(signature)
-    feeds = examples.feeds(signature, sizes, "uniform", np.random.default_rng(0))
+def example(signature: Signature, given: Sequence[Feeds] = ()) -> tuple[torch.Tensor, ...]:
+    """One tensor an input, at sizes that tracers tell apart where there is a choice."""
+    _, feeds = examples.sample(signature, given)
     return tuple(to_tensor(feeds[s.name], s.dtype) for s in signature.inputs)
 
 

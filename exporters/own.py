@@ -7,10 +7,11 @@ from pathlib import Path
 from exporters.dynamo import write
 from exporters.rewrites import families
 from toolkit.model import LoadedModel
+from toolkit.plugins import Traced
 
 
 class Own:
     name = "onnxport"
 
-    def export(self, model: LoadedModel, path: Path, *, opset: int) -> None:
-        write(model, path, opset=opset, families=tuple(families()))
+    def export(self, model: LoadedModel, path: Path, *, opset: int) -> Traced:
+        return write(model, path, opset=opset, families=tuple(families()))

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from exporters.example import axes, example
-from toolkit.errors import ExportRefused
+from exporters.refusal import refused
 from toolkit.model import Flat, LoadedModel
 
 _NEWEST_OPSET = 20  # torch.onnx._constants.ONNX_TORCHSCRIPT_EXPORTER_MAX_OPSET in torch 2.13
@@ -27,7 +27,7 @@ class TorchScript:
             with torch.no_grad():
                 torch.onnx.export(
                     Flat(model.module, model.signature),
-                    example(model.signature),
+                    example(model.signature, model.examples),
                     str(path),
                     dynamo=False,
                     input_names=inputs,
@@ -36,5 +36,4 @@ class TorchScript:
                     opset_version=min(opset, _NEWEST_OPSET),
                 )
         except Exception as error:
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            raise ExportRefused(f"{type(error).__name__}: {lines[0][:300]}") from error
+            raise refused(error, model.module) from error

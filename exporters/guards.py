@@ -1,0 +1,211 @@
+"""What torch.export assumed of sizes, held against the signature: limits, lines, boundaries.
+
+torch narrows a range where the model decides by a size, and torch.onnx.export forgets that it did.
+Here a narrowing is a fact with the user's line beside it, and every size at which the program
+changes its mind is one that the parity check must try.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import traceback
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import sympy
+import torch
+from torch.utils import _pytree as pytree
+
+from toolkit import model as flattening
+from toolkit.errors import ExportRefused
+from toolkit.signature import Dim, Signature
+
+_NOT_THE_USERS = (
+    *(str(Path(file).parent) for file in (torch.__file__, logging.__file__, __file__)),
+    flattening.__file__,
+    "<",
+)
+_MOST_EXPRESSIONS = 200
+"""Boundaries are looked for in so many different conditions: a program has few."""
+
+
+class Limit(NamedTuple):
+    """A dimension that the program accepts in a narrower range than declared."""
+
+    dim: Dim
+    low: int
+    high: int
+    line: str = ""
+
+    def __str__(self) -> str:
+        only = f"{self.low}" if self.low == self.high else f"{self.low}..{self.high}"
+        return (
+            f"'{self.dim.name}' is declared {self.dim.low}..{self.dim.high}, "
+            f"the traced program holds for {only}"
+        )
+
+
+def refusal(limits: list[Limit]) -> ExportRefused:
+    """Says the first limit and its line; carries the ends of all."""
+    first = next((limit for limit in limits if limit.line), limits[0])
+    refused = ExportRefused(str(first), first.line)
+    refused.limits = {limit.dim.name: [limit.low, limit.high] for limit in limits}
+    return refused
+
+
+def limits(program: torch.export.ExportedProgram, signature: Signature) -> list[Limit]:
+    """The dimensions whose range in the program is narrower than in the signature."""
+    ranges = {str(k): v for k, v in program.range_constraints.items()}
+    found: dict[str, Limit] = {}
+    for name, size in _sizes(program, signature):
+        dim = signature.dim(name)
+        step, _, symbol = str(size).rpartition("*")  # torch narrows s0, not 8*s0
+        times = int(step) if step.isdigit() else 1
+        if str(size).isdigit():  # an int, or a SymInt that was specialised to one
+            low = high = int(size)
+        elif symbol in ranges and step in ("", str(times)):
+            narrowed = ranges[symbol]
+            low, high = times * int(narrowed.lower), times * int(min(narrowed.upper, 2**62))
+        else:  # an expression of another dimension: the parity check runs it
+            continue
+        # torch says 2 for the lower end where it has only set 0 and 1 apart: that is no limit.
+        if low > max(dim.low, 2 * times) or high < dim.legal[-1]:
+            found.setdefault(name, Limit(dim, low, min(high, dim.high)))
+    return list(found.values())
+
+
+def boundaries(program: torch.export.ExportedProgram, signature: Signature) -> dict[str, list[int]]:
+    """For each dimension the sizes on both sides of every condition that the program has on it.
+
+    A condition is a comparison, or a Max or Min, of sizes of which one dimension decides.
+    """
+    symbols: dict[sympy.Symbol, tuple[Dim, int]] = {}
+    for name, size in _sizes(program, signature):
+        expression = _expression(size)
+        times, symbol = expression.as_coeff_Mul() if expression is not None else (1, None)
+        if isinstance(symbol, sympy.Symbol):
+            symbols[symbol] = signature.dim(name), int(times)
+    found: dict[str, set[int]] = defaultdict(set)
+    for difference in sorted(_conditions(program), key=str)[:_MOST_EXPRESSIONS]:
+        free = difference.free_symbols
+        symbol = next(iter(free)) if len(free) == 1 else None
+        if symbol in symbols:
+            dim, times = symbols[symbol]
+            found[dim.name] |= set(_turns(difference, symbol, dim, times))
+    return {name: sorted(sizes) for name, sizes in found.items() if sizes}
+
+
+def _turns(difference: sympy.Expr, symbol: sympy.Symbol, dim: Dim, times: int) -> Iterator[int]:
+    """The two legal sizes between which a monotone difference changes its sign."""
+
+    def sign(at: int) -> int:
+        value = difference.subs(symbol, dim.legal[at] // times)
+        return int(sympy.sign(value)) if value.is_number and value.is_real else 0
+
+    low, high = 0, len(dim.legal) - 1
+    if high < 1:
+        return
+    for strict in (False, True):  # where it leaves the first sign, where it reaches the last
+        first = sign(low) if not strict else sign(high)
+        left, right = low, high
+        if sign(low) == sign(high):
+            return
+        while right - left > 1:
+            middle = (left + right) // 2
+            same = (sign(middle) == first) != strict
+            left, right = (middle, right) if same else (left, middle)
+        yield from (int(dim.legal[left]), int(dim.legal[right]))
+
+
+def _conditions(program: torch.export.ExportedProgram) -> set[sympy.Expr]:
+    """The differences whose sign decides: a - b of every comparison, Max and Min."""
+    from torch.utils._sympy.functions import Max, Min
+
+    kinds = (sympy.Max, sympy.Min, Max, Min, sympy.core.relational.Relational)
+    found: set[sympy.Expr] = set()
+    seen: set[Any] = set()
+    for module in program.graph_module.modules():
+        for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
+            for value in pytree.tree_leaves(node.meta.get("val")):
+                sizes = value.shape if isinstance(value, torch.Tensor) else [value]
+                for expression in map(_expression, sizes):
+                    if expression is None or expression in seen:
+                        continue
+                    seen.add(expression)
+                    for part in sympy.preorder_traversal(expression):
+                        if isinstance(part, kinds) and len(part.args) == 2:
+                            found.add(part.args[0] - part.args[1])
+    return found
+
+
+def _expression(size: Any) -> sympy.Expr | None:
+    symbolic = isinstance(size, (torch.SymInt, torch.SymBool, torch.SymFloat))
+    return size.node.expr if symbolic else None
+
+
+def _sizes(
+    program: torch.export.ExportedProgram, signature: Signature
+) -> Iterator[tuple[str, Any]]:
+    """Each named dimension of the signature with what stands for it in the program."""
+    wanted = set(program.graph_signature.user_inputs)
+    placeholders = [n for n in program.graph.nodes if n.op == "placeholder" and n.name in wanted]
+    for node, spec in zip(placeholders, signature.inputs, strict=True):
+        for size, name in zip(node.meta["val"].shape, spec.shape, strict=True):
+            if isinstance(name, str):
+                yield name, size
+
+
+class Watch(logging.Handler):
+    """Reads off torch's log the symbol of each axis, and the user's line behind each guard."""
+
+    _SYMBOL = re.compile(r"create_symbol (\w+) = .* for L\['tensors'\]\[(\d+)\]\.size\(\)\[(\d+)\]")
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.symbols: dict[tuple[int, int], str] = {}
+        self.guards: list[tuple[str, str]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if found := self._SYMBOL.match(message):
+            self.symbols[int(found[2]), int(found[3])] = found[1]
+        elif "[guard added]" in message:
+            self.guards.append((message.partition("[guard added]")[0], _user_line()))
+
+    def line(self, limit: Limit, signature: Signature) -> str:
+        """The line of the first guard on any axis that the dimension names."""
+        symbols = {
+            self.symbols.get((i, axis), "?")
+            for i, spec in enumerate(signature.inputs)
+            for axis, name in enumerate(spec.shape)
+            if name == limit.dim.name
+        }
+        named = (line for text, line in self.guards if symbols & set(re.findall(r"\w+", text)))
+        return next(filter(None, named), "")
+
+
+@contextmanager
+def watching() -> Iterator[Watch]:
+    """See every guard that torch adds while the block runs."""
+    logger = logging.getLogger("torch.fx.experimental.symbolic_shapes")
+    watch = Watch()
+    handlers, level, propagate = logger.handlers, logger.level, logger.propagate
+    # Alone: torch's own handlers would bury the log under a line for each guard.
+    logger.handlers, logger.propagate = [watch], False
+    logger.setLevel(logging.INFO)
+    try:
+        yield watch
+    finally:
+        logger.handlers, logger.propagate = handlers, propagate
+        logger.setLevel(level)
+
+
+def _user_line() -> str:
+    for frame in reversed(traceback.extract_stack()):
+        if not frame.filename.startswith(_NOT_THE_USERS) and frame.line:
+            return f"{Path(frame.filename).name} line {frame.lineno}: {frame.line}"
+    return ""

@@ -1,0 +1,151 @@
+"""Why a model could not be exported: the module, the user's own line, the operator, what to change.
+
+torch wraps the cause in pages; here it becomes a sentence and a piece of advice. The whole
+traceback is printed, so it is in the log.
+"""
+
+from __future__ import annotations
+
+import re
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from toolkit.errors import ExportRefused, OnnxportError
+
+_OURS = str(Path(__file__).parents[1])
+_NOT_THE_USERS = (
+    *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
+    str(Path(torch.__file__).parent),
+    str(Path(_OURS, "exporters")),
+    str(Path(_OURS, "toolkit")),
+    "<",
+)
+
+
+class Cause(NamedTuple):
+    """What torch writes (a pattern), what that means in a sentence, and what to change."""
+
+    pattern: str
+    meaning: str
+    advice: str
+
+
+_CAUSES = (
+    Cause(
+        r"No ONNX function found for <OpOverload\(op='(?P<op>[\w.:]+)'",
+        "No ONNX function found for {op}",
+        "write it with other operators of torch",
+    ),
+    Cause(
+        r"(data-dependent expression (?P<what>[^(\n]*)|data-dependent control flow)",
+        "a value decides what is computed: data-dependent expression {what}",
+        "compute both sides and choose with torch.where, or branch with torch.cond",
+    ),
+    Cause(
+        r"(Can't call numpy\(\)|\.numpy\(\) is not supported|Cannot access data pointer)",
+        "the model leaves PyTorch: its values are read as numpy arrays",
+        "use torch operators from the inputs to the outputs",
+    ),
+    Cause(
+        r"(Exporting the operator '(?P<op>[\w:.]+)' to ONNX opset version \d+ is not supported)",
+        "{whole}",
+        "write it with other operators of torch",
+    ),
+    Cause(
+        r"(Unsupported operator|not supported).*?(?P<op>aten[.:]+\w+)",
+        "{whole}",
+        "write it with other operators of torch",
+    ),
+)
+
+
+def refused(error: BaseException, model: nn.Module) -> ExportRefused:
+    """The refusal that says why. An error of ours is passed on where it is one already."""
+    if isinstance(error, ExportRefused):
+        return error
+    if isinstance(error, OnnxportError):
+        return ExportRefused(error.message, error.hint)
+    inner = _innermost(error)
+    whole = f"{type(inner).__name__}: {_first_line(inner)}"
+    meaning, advice = whole, ""
+    for cause in _CAUSES:
+        if found := re.search(cause.pattern, str(inner), re.DOTALL):
+            known = {k: (v or "").strip() for k, v in found.groupdict().items()}
+            meaning, advice = cause.meaning.format(whole=whole, **known), cause.advice
+            break
+    place = _node_place(error) or _traced_place(inner, model) or _traced_place(error, model)
+    message = " ".join(f"{meaning}{', in ' + place if place else ''}".split())
+    return ExportRefused(message, advice)
+
+
+def _innermost(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].startswith("Constraints violated"):
+        lines = lines[1:]
+    return (lines or [""])[0][:300]
+
+
+def _node_place(error: BaseException | None) -> str:
+    """`encoder.block (model.py line 12: y = f(x))` of the traced node that could not be written."""
+    while error is not None:
+        for trace in _traces(error):
+            node = trace.tb_frame.f_locals.get("node")
+            if isinstance(node, torch.fx.Node) and node.op == "call_function":
+                paths = [path for path, _ in node.meta.get("nn_module_stack", {}).values()]
+                lines = re.findall(r'File "([^"]+)", line (\d+), in .*\n\s*(.*)', _stack(node))
+                users = [line for line in lines if not line[0].startswith(_NOT_THE_USERS)]
+                where = _line(*users[-1]) if users else ""
+                return _joined(_shown(paths[-1]) if paths else "", where)
+        error = error.__cause__
+    return ""
+
+
+def _stack(node: torch.fx.Node) -> str:
+    return node.meta.get("stack_trace") or ""
+
+
+def _traced_place(error: BaseException, model: nn.Module) -> str:
+    """The user's innermost frame of an error raised while his code was run."""
+    names = {id(module): name for name, module in model.named_modules()}
+    path, where = "", ""
+    for trace in _traces(error):
+        frame = trace.tb_frame
+        path = names.get(id(frame.f_locals.get("self")), "") or path
+        if not frame.f_code.co_filename.startswith(_NOT_THE_USERS):
+            summary = traceback.extract_tb(trace, limit=1)[0]
+            where = _line(summary.filename, summary.lineno, summary.line or "")
+    return _joined(path, where)
+
+
+def _traces(error: BaseException) -> Iterator[TracebackType]:
+    trace = error.__traceback__
+    while trace is not None:
+        yield trace
+        trace = trace.tb_next
+
+
+def _line(file: str, number: Any, code: str) -> str:
+    return f"{Path(file).name} line {number}: {code.strip()}"
+
+
+def _shown(path: str) -> str:
+    return re.sub(r"^model\.?", "", path.replace("L['self'].", ""))
+
+
+def _joined(path: str, where: str) -> str:
+    if path and where:
+        return f"{path} ({where})"
+    return path or where

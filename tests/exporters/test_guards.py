@@ -1,0 +1,66 @@
+"""What a traced program assumes of sizes: where it changes its mind, and what it is narrowed to."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from exporters import guards
+from exporters.dynamo import Dynamo
+from toolkit import source
+from toolkit.errors import ExportRefused
+
+
+class Tail(nn.Module):
+    """The last eight columns, or all of them where there are fewer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, torch.sym_max(x.shape[1] - 8, 0) :]
+
+
+class Room(nn.Module):
+    """As many rows as are missing to 12, and none beyond."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        missing = torch.sym_max(12 - x.shape[0], 0)
+        return torch.cat([x, x.new_zeros(missing, x.shape[1])])
+
+
+@pytest.mark.parametrize(
+    ("module", "sizes", "expected"),
+    [
+        (Tail(), "n = 2..64, t = 2..64", {"t": [7, 8, 9]}),
+        (Room(), "n = 2..64, t = 2..64", {"n": [11, 12, 13]}),
+        (Room(), "n = 2..9, t = 2..64", {}),
+        (nn.ReLU(), "n = 2..64, t = 2..64", {}),
+    ],
+    ids=["slice", "max", "max that never turns", "none"],
+)
+def test_boundaries_are_the_sizes_on_both_sides(
+    module: nn.Module, sizes: str, expected: dict[str, list[int]], tmp_path: Path
+) -> None:
+    model = source.load((module.eval(), f"x: float32[n, t]; where {sizes}"))
+    traced = Dynamo().export(model, tmp_path / "m.onnx", opset=20)
+    found = {name: list(sizes) for name, sizes in traced.boundaries.items()}
+    assert found == expected
+
+
+class Two(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        x = x * 2 if x.shape[0] > 3 else x
+        return x + 1 if x.shape[1] < 20 else x
+
+
+def test_a_refusal_carries_the_ends_of_every_dimension_that_was_narrowed(tmp_path: Path) -> None:
+    model = source.load((Two().eval(), "x: float32[n, t]; where n = 1..64, t = 1..64"))
+    with pytest.raises(ExportRefused) as caught:
+        Dynamo().export(model, tmp_path / "m.onnx", opset=20)
+    assert caught.value.limits == {"n": [4, 64], "t": [2, 19]}
+
+
+def test_limits_are_none_where_only_0_and_1_are_set_apart() -> None:
+    model = source.load((nn.ReLU().eval(), "x: float32[n]; where n = 1..64"))
+    x = torch.zeros(5)
+    program = torch.export.export(nn.ReLU(), (x,), dynamic_shapes=({0: torch.export.Dim.AUTO},))
+    assert guards.limits(program, model.signature) == []
