@@ -1,8 +1,8 @@
 """An ONNX file on disk: what it accepts, what it declares, how it came to be.
 
 `OnnxArtifact` is immutable. Stages take one and write another; `open_artifact` reads a file that
-anybody wrote, `save` writes one that carries its signature and provenance. Weights are not touched
-here, and onnxruntime is not needed.
+anybody wrote, `save` writes one that carries its signature and provenance. How weights lie beside
+a model is `toolkit.external`'s business; onnxruntime is not needed.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from toolkit import atomic
+from toolkit import atomic, external
 from toolkit.domain import Choices, Interval
 from toolkit.dtypes import DTYPES, from_onnx
 from toolkit.errors import InputError, OnnxportError
@@ -134,34 +135,37 @@ def open_artifact(
         inputs,
         outputs,
         assumed=given is None and carried is None,
-        external=tuple(sorted({e for t in proto.graph.initializer for e in _location(t)})),
+        external=external.files(proto),
     )
 
 
 def save(
-    proto: ModelProto, path: Path, signature: Signature, provenance: Provenance
+    proto: ModelProto,
+    path: Path,
+    signature: Signature,
+    provenance: Provenance,
+    *,
+    weights: Path | None = None,
 ) -> OnnxArtifact:
     """Write a model that carries its signature and provenance; `path` appears whole or not at all.
 
     Weights above EXTERNAL_ABOVE go to a file beside it, named by their content, before the model
-    that points to them appears.
+    that points to them appears. `weights` is the folder of the files that `proto` points to, where
+    it was read without them: they are moved from there, so each weight is written once.
     """
-    import onnx
-
     for key, value in (
         (SIGNATURE_KEY, str(signature)),
         (PROVENANCE_KEY, json.dumps(asdict(provenance), sort_keys=True)),
     ):
         _set_metadata(proto, key, value)
-    if sum(len(t.raw_data) for t in proto.graph.initializer) > EXTERNAL_ABOVE:
-        name = f"{path.stem}-{_weights_hash(proto)}.weights"
-        with atomic.replacing(path.parent / name) as scratch:
-            onnx.external_data_helper.convert_model_to_external_data(proto, location=scratch.name)
-            onnx.external_data_helper.write_external_data_tensors(proto, str(path.parent))
-        for tensor in proto.graph.initializer:
-            for entry in tensor.external_data:
-                if entry.key == "location":
-                    entry.value = name
+    folder = weights or path.parent
+    try:
+        if sum(map(external.size, external.tensors(proto))) > EXTERNAL_ABOVE:
+            external.put_beside(proto, folder, path, move=weights is not None)
+        else:
+            external.take_in(proto, folder)
+    except (OSError, ValueError) as error:
+        raise InputError(f"the weights of '{path.name}' cannot be read", str(error)) from error
     with atomic.replacing(path) as scratch:
         scratch.write_bytes(proto.SerializeToString(deterministic=True))
     return open_artifact(path)
@@ -189,11 +193,12 @@ def read_model(artifact: OnnxArtifact) -> ModelProto:
         raise _not_onnx(artifact.path, error) from error
 
 
-def read_weights(artifact: OnnxArtifact) -> dict[str, np.ndarray]:
-    """The initializers of the main graph by name."""
-    from onnx import numpy_helper
-
-    return {t.name: numpy_helper.to_array(t) for t in read_model(artifact).graph.initializer}
+def read_weights(artifact: OnnxArtifact) -> Mapping[str, np.ndarray]:
+    """The initializers of the main graph by name, each read when it is asked for."""
+    try:
+        return external.Weights(read_graph(artifact.path), artifact.path.parent)
+    except (OSError, ValueError) as error:
+        raise _not_onnx(artifact.path, error) from error
 
 
 def sha256(path: Path) -> str:
@@ -230,17 +235,6 @@ def _not_onnx(path: Path, error: Exception) -> OnnxportError:
         f"'{path}' cannot be read as ONNX: {reason[:200]}",
         f"it has {os.path.getsize(path):,} bytes; is it truncated, or not an ONNX file?",
     )
-
-
-def _location(tensor: Any) -> list[str]:
-    return [entry.value for entry in tensor.external_data if entry.key == "location"]
-
-
-def _weights_hash(proto: ModelProto) -> str:
-    digest = hashlib.sha256()
-    for tensor in proto.graph.initializer:
-        digest.update(tensor.raw_data)
-    return digest.hexdigest()[:12]
 
 
 def _set_metadata(proto: ModelProto, key: str, value: str) -> None:

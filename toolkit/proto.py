@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    from onnx import GraphProto, ModelProto
 
 _NAME = "onnx.onnx_ml_pb2"
 
@@ -18,6 +18,18 @@ def parse_model(data: bytes) -> ModelProto:
     model = _model_class()()
     model.ParseFromString(data)
     return model
+
+
+def graphs(graph: GraphProto) -> list[GraphProto]:
+    """The graph, and all graphs within its nodes (If, Loop, Scan)."""
+    found = [graph]
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                found += graphs(attribute.g)
+            for inner in attribute.graphs:
+                found += graphs(inner)
+    return found
 
 
 def _model_class() -> type[ModelProto]:
