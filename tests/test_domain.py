@@ -59,6 +59,8 @@ def test_refuses_an_empty_set() -> None:
         ("uint64[] in {0, 18446744073709551615}", np.uint64(2**64 - 1)),
         ("bool[] in {0, 1}", np.bool_(True)),
         ("bool[] in 0..1", np.bool_(True)),
+        ("float32[] in data", np.float32(nan)),
+        ("int8[] in data", np.int8(-128)),
         ("int8[] in -7..8 step 5", np.int8(-2)),
         ("uint8[] in 7..255 step 300", np.uint8(7)),
     ],
@@ -106,6 +108,7 @@ def test_admits_steps_however_they_were_computed(
     ("text", "domain"),
     [
         ("float32[]", Interval(-inf, inf)),
+        ("float32[] in data", Interval(-inf, inf)),
         ("int8[]", Interval(-128, 127)),
         ("bool[]", Interval(0, 1)),
         ("uint8[] in -5..300", Interval(0, 255)),

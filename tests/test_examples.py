@@ -6,7 +6,8 @@ from hypothesis import given, settings, strategies as st
 
 from toolkit.domain import Choices, Interval
 from toolkit.dtypes import DTYPES
-from toolkit.examples import FILLS, example_sizes, feeds
+from toolkit.errors import InputError
+from toolkit.examples import FILLS, draw, example_sizes, feeds, sample
 from toolkit.signature import Dim, Signature, TensorSpec
 
 UNTIMED = settings(deadline=None)  # the machine may be busy
@@ -187,3 +188,29 @@ def test_large_is_a_hundred_times_the_usual_scale() -> None:
         for fill in ("uniform", "large")
     )
     np.testing.assert_allclose(hundred, 100 * one, rtol=1e-6)
+
+
+TREES = Signature.parse("tree: int64[batch, nodes] in data; where batch = 1..8, nodes = 1..8")
+
+
+def test_nothing_is_drawn_where_values_come_from_data() -> None:
+    with pytest.raises(InputError, match="the values of 'tree' come from data only"):
+        draw(TREES.inputs[0], (2, 3), "uniform", np.random.default_rng(0))
+
+
+def test_a_sample_is_drawn_where_ranges_say_what_fits() -> None:
+    sizes, made = sample(SIGNATURE)
+    assert SIGNATURE.validate(made) == sizes == example_sizes(SIGNATURE)
+
+
+def test_a_sample_is_the_given_one_whose_sizes_are_easiest_to_tell_apart() -> None:
+    given = [{"tree": np.zeros(shape, np.int64)} for shape in ((1, 3), (4, 4), (2, 3), (5, 1))]
+    sizes, made = sample(TREES, given)
+    assert sizes == {"batch": 2, "nodes": 3}
+    assert made is given[2]
+
+
+def test_says_what_to_pass_where_examples_are_needed_and_missing() -> None:
+    with pytest.raises(InputError, match="come from data only, and none is given") as caught:
+        sample(TREES)
+    assert "examples" in caught.value.hint

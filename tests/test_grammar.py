@@ -5,7 +5,7 @@ from math import inf
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
-from toolkit.domain import Choices, Interval
+from toolkit.domain import Choices, FromData, Interval
 from toolkit.dtypes import DTYPES
 from toolkit.errors import InputError
 from toolkit.signature import Dim, Signature, TensorSpec
@@ -15,7 +15,9 @@ NAMES = st.one_of(
     st.text(st.characters(codec="utf-8"), max_size=6),
     st.text('ab ;:.,"\\\n[]{}', min_size=1, max_size=6),
     st.from_regex(r"[a-z_][a-z0-9_]{0,4}(\.[a-z0-9_]{1,3})?", fullmatch=True),
-    st.sampled_from(["in", "where", "step", "inf", "float32", "5", "-1", "->", "input.1", "x y"]),
+    st.sampled_from(
+        ["in", "where", "step", "inf", "data", "float32", "5", "-1", "->", "input.1", "x y"]
+    ),
 )
 WHOLE = st.integers(-(2**63), 2**64)
 REAL = st.floats(allow_nan=False, allow_infinity=False)
@@ -39,7 +41,7 @@ def sizes(draw: st.DrawFn) -> Interval | Choices:
 def tensors(names: list[str], dims: list[str]) -> st.SearchStrategy[tuple[TensorSpec, ...]]:
     axis = st.integers(0, 10**6) | st.sampled_from(dims) if dims else st.integers(0, 10**6)
     shapes = st.lists(axis, max_size=4).map(tuple)
-    values = st.none() | intervals() | CHOICES
+    values = st.none() | intervals() | CHOICES | st.just(FromData())
     dtypes = st.sampled_from(list(DTYPES))
     return st.tuples(*(st.builds(TensorSpec, st.just(n), dtypes, shapes, values) for n in names))
 
@@ -155,6 +157,8 @@ def test_ranges_and_sets_of_values_are_read(text: str, domain: Interval | Choice
         ("x: float32[2] in {0, 1", 1, "'}'"),
         ("x: float32[2] in 0..1 step", 1, "a number"),
         ("x: float32[2] in 0..1 of 3", 1, "the end of the line"),
+        ("x: float32[2] in data 0..1", 1, "the end of the line"),
+        ("x: float32[n]\nwhere n = data", 2, "a number"),
         ("x: float32[n]\nwhere", 2, "a dimension name"),
         ("x: float32[n]\nwhere n 1..4", 2, "'='"),
         ("x: float32[n]\nwhere n = 1..4,", 2, "a dimension name"),

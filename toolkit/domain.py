@@ -60,18 +60,32 @@ class Choices:
         return max(self.values)
 
 
-Domain = Interval | Choices
+@dataclass(frozen=True)
+class FromData:
+    """What no range describes: a positive definite matrix, tokens of a grammar. Data shows it.
+
+    Holds any number of the dtype; nothing is drawn from it.
+    """
+
+    low = -inf
+    high = inf
+
+    def __contains__(self, value: Number) -> bool:
+        return True
 
 
-def representable(domain: Domain | None, dtype: str) -> Domain:
+Domain = Interval | Choices | FromData
+
+
+def representable(domain: Domain | None, dtype: str) -> Interval | Choices:
     """The part of a domain that a dtype holds: for integers whole numbers within its limits.
 
-    None stands for everything. The ends of a range with a step are numbers that it reaches.
-    Raises InputError where nothing is left.
+    None stands for everything, and so does FromData. The ends of a range with a step are numbers
+    that it reaches. Raises InputError where nothing is left.
     """
     low, high = _limits(dtype)
     whole = DTYPES[dtype].kind != "f"
-    if domain is None:
+    if domain is None or isinstance(domain, FromData):
         return Interval(low, high)
     if isinstance(domain, Choices):
         kept = (v for v in domain.values if low <= v <= high and not (whole and v % 1))
@@ -96,6 +110,8 @@ def admits(domain: Domain, array: np.ndarray, dtype: str) -> np.ndarray:
     """Element by element: is it in the domain, whose numbers are rounded to the array's dtype?"""
     import numpy as np
 
+    if isinstance(domain, FromData):
+        return np.ones(array.shape, bool)
     domain = representable(domain, dtype)
     if isinstance(domain, Choices):
         found: np.ndarray = np.isin(array, as_array(domain.values, array.dtype))

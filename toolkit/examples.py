@@ -1,19 +1,24 @@
 """Arrays that fit a signature: example sizes and values. Pure, and deterministic from the rng.
 
 The cases of the parity check, the example inputs of an export and random calibration data are all
-drawn here. Which of them to draw, and in which order, is decided elsewhere.
+drawn here, or chosen among the given examples where a signature says that its values come from
+data only. Which of them to draw, and in which order, is decided elsewhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 
 import numpy as np
 
-from toolkit.domain import Choices, Domain, Interval, as_array, representable
+from toolkit.domain import Choices, FromData, Interval, as_array, representable
 from toolkit.dtypes import DTYPES, numpy_dtype
+from toolkit.errors import InputError
 from toolkit.signature import Dim, Signature, TensorSpec
+
+Feeds = Mapping[str, np.ndarray]
+"""One array for every input, by name."""
 
 FILLS = ("uniform", "zeros", "low", "high", "ends", "large")
 """uniform: anywhere in the range, normal where it is open. zeros: 0, or the legal value nearest to
@@ -46,6 +51,39 @@ def _untaken(dim: Dim, taken: set[int]) -> int:
     return min(free, key=lambda n: (n not in _PRIMES or n < 5, n), default=dim.legal[-1])
 
 
+def sample(
+    signature: Signature,
+    given: Sequence[Feeds] = (),
+    *,
+    avoid: Iterable[int] = (),
+    seed: int = 0,
+) -> tuple[dict[str, int], Feeds]:
+    """One feed and its sizes: drawn at `example_sizes`, or one of `given` where values come from
+    data only. Raises InputError where there is then none."""
+    if not signature.from_data:
+        sizes = example_sizes(signature, avoid)
+        return sizes, feeds(signature, sizes, "uniform", np.random.default_rng(seed))
+    require_given(signature, given)
+    sized = [(signature.validate(feed), feed) for feed in given]
+    unwanted = {0, 1, *avoid}
+
+    def awkwardness(found: tuple[dict[str, int], Feeds]) -> int:
+        """How many sizes an exporter would take for a constant or for another dimension."""
+        sizes = [n for name, n in found[0].items() if len(signature.dim(name).legal) > 1]
+        return sum(n in unwanted for n in sizes) + len(sizes) - len(set(sizes))
+
+    return min(sized, key=awkwardness)
+
+
+def require_given(signature: Signature, given: Sequence[Feeds]) -> None:
+    """Raises InputError where values come from data only and there are no examples."""
+    if signature.from_data and not given:
+        raise InputError(
+            f"the values of '{signature.from_data[0]}' come from data only, and none is given",
+            "pass examples or data: toolkit.export(..., examples=[...]), --data FILE.npz",
+        )
+
+
 def feeds(
     signature: Signature, sizes: Mapping[str, int], fill: str, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
@@ -56,7 +94,15 @@ def feeds(
 def draw(
     spec: TensorSpec, shape: tuple[int, ...], fill: str, rng: np.random.Generator
 ) -> np.ndarray:
-    """An array of that shape with values that the spec allows, chosen by `fill` (see FILLS)."""
+    """An array of that shape with values that the spec allows, chosen by `fill` (see FILLS).
+
+    Raises InputError where no range says which are.
+    """
+    if isinstance(spec.values, FromData):
+        raise InputError(
+            f"the values of '{spec.name}' come from data only: none can be drawn",
+            "pass examples, or declare a range",
+        )
     values = representable(spec.values, spec.dtype)
     whole = {"f": None, "u": np.uint64}.get(DTYPES[spec.dtype].kind, np.int64)
     drawn = _filled(values, shape, fill, rng, whole)
@@ -64,7 +110,7 @@ def draw(
 
 
 def _filled(
-    values: Domain,
+    values: Interval | Choices,
     shape: tuple[int, ...],
     fill: str,
     rng: np.random.Generator,
@@ -105,7 +151,7 @@ def _unbounded(
     return noise
 
 
-def _nearest_to_zero(values: Domain) -> float:
+def _nearest_to_zero(values: Interval | Choices) -> float:
     if isinstance(values, Choices):
         return min(values.values, key=abs)
     nearest = min(max(0, values.low), values.high)

@@ -2,10 +2,12 @@
 
     pixels: float32[batch, 1, 28, 28] in 0..1
     mask:   int64[batch, tokens] in {0, 1}
-    where batch = 1..64, tokens = 8..512 step 8
+    tree:   int64[batch, nodes] in data
+    where batch = 1..64, tokens = 8..512 step 8, nodes = 2..32
     -> logits: float32[batch, 10]
 
-One line a tensor (or `;` between them). Names that are not plain words are quoted as in JSON.
+One line a tensor (or `;` between them). `in data`: the values come from examples or data only.
+Names that are not plain words are quoted as in JSON.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from collections.abc import Iterator
 from math import inf
 from typing import NoReturn
 
-from toolkit.domain import Choices, Domain, Interval, Number
+from toolkit.domain import Choices, Domain, FromData, Interval, Number
 from toolkit.errors import InputError
 from toolkit.signature import Dim, Signature, TensorSpec
 
@@ -84,6 +86,8 @@ def render_tensor(spec: TensorSpec, width: int = 0) -> str:
 
 
 def render_domain(domain: Domain) -> str:
+    if isinstance(domain, FromData):
+        return "data"
     if isinstance(domain, Choices):
         return "{" + ", ".join(map(_number, domain.values)) + "}"
     step = f" step {_number(domain.step)}" if domain.step is not None else ""
@@ -111,7 +115,7 @@ def _tensor(reader: _Reader) -> TensorSpec:
             reader.expect(",")
         size = reader.size()
         shape.append(size)
-    values = _domain(reader) if reader.take("in") else None
+    values = _values(reader) if reader.take("in") else None
     return TensorSpec(name, dtype, tuple(shape), values)
 
 
@@ -119,6 +123,10 @@ def _dim(reader: _Reader) -> Dim:
     name = reader.name("a dimension name")
     reader.expect("=")
     return Dim(name, _domain(reader))
+
+
+def _values(reader: _Reader) -> Domain:
+    return FromData() if reader.take("data") else _domain(reader)
 
 
 def _domain(reader: _Reader) -> Domain:

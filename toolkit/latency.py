@@ -74,15 +74,24 @@ def measure(
     sizes: Sequence[Mapping[str, int]],
     *,
     budget: float = 4.0,
+    given: Sequence[examples.Feeds] = (),
 ) -> list[Timing]:
-    """Time all subjects at each of `sizes`: about `budget` seconds in all, 5 rounds at least."""
-    return [timing for at in sizes for timing in _at(subjects, signature, at, budget / len(sizes))]
+    """Time all subjects at each of `sizes`: about `budget` seconds in all, 5 rounds at least.
+
+    Where values come from data only, on one of the `given` examples instead, at its own sizes.
+    """
+    if signature.from_data:
+        at, feeds = examples.sample(signature, given)
+        return _at(subjects, at, feeds, budget)
+    drawn = (
+        (at, examples.feeds(signature, at, "uniform", np.random.default_rng(0))) for at in sizes
+    )
+    return [t for at, feeds in drawn for t in _at(subjects, at, feeds, budget / len(sizes))]
 
 
 def _at(
-    subjects: Mapping[str, Timed], signature: Signature, sizes: Mapping[str, int], budget: float
+    subjects: Mapping[str, Timed], sizes: Mapping[str, int], feeds: examples.Feeds, budget: float
 ) -> list[Timing]:
-    feeds = examples.feeds(signature, sizes, "uniform", np.random.default_rng(0))
     runs = {}
     for name, subject in subjects.items():
         rest()

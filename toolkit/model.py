@@ -5,10 +5,10 @@ Where it comes from is `toolkit.source`'s business; running it is the runtimes'.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from inspect import Parameter, signature as python_signature
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import nn
 from toolkit import examples
 from toolkit.dtypes import DTYPES, numpy_dtype
 from toolkit.errors import InputError, OnnxportError
+from toolkit.examples import Feeds
 from toolkit.signature import Signature, TensorSpec
 
 
@@ -30,6 +31,9 @@ class LoadedModel:
     notes: tuple[str, ...] = ()
     digest: str = ""
     """SHA-256 of the weights file, where one was given."""
+    examples: tuple[Feeds, ...] = ()
+    """Inputs that came with the model: the first cases of its checks, and the only ones where the
+    signature says that values come from data."""
 
     @property
     def parameters(self) -> int:
@@ -96,23 +100,24 @@ def to_tensor(array: np.ndarray, dtype: str) -> torch.Tensor:
 
 
 def observed(model: LoadedModel) -> LoadedModel:
-    """The model with its outputs declared: names, dtypes and shapes as seen at two sizes."""
-    first = examples.example_sizes(model.signature)
-    second = _other_sizes(model.signature, first)
-    one, other = (_try_out(model, sizes) for sizes in (first, second))
-    declared = model.signature.outputs
-    names = [s.name for s in declared] or _output_names(model, [name for name, _ in one])
-    if len(names) != len(one):
+    """The model with its outputs declared: names, dtypes and shapes as seen at two sizes.
+
+    Where values come from data only, as seen on the examples.
+    """
+    runs = [Run(sizes, *_try_out(model, feeds)) for sizes, feeds in _trials(model)]
+    found, declared = runs[0].names, model.signature.outputs
+    names = [s.name for s in declared] or _output_names(model, found)
+    if len(names) != len(found):
         raise InputError(
-            f"the signature declares {len(names)} outputs, the model returns {len(one)}",
-            "it returns: " + ", ".join(name for name, _ in one),
+            f"the signature declares {len(names)} outputs, the model returns {len(found)}",
+            "it returns: " + ", ".join(found),
         )
     outputs = tuple(
-        TensorSpec(name, _dtype_name(a), _shape(name, a.shape, b.shape, first, second))
-        for name, (_, a), (_, b) in zip(names, one, other, strict=True)
+        TensorSpec(name, _dtype_name(runs[0].tensors[n]), _shape(name, n, runs, model.signature))
+        for n, name in enumerate(names)
     )
-    for said, seen, (_, a), (_, b) in zip(declared, outputs, one, other, strict=False):
-        if said.dtype != seen.dtype or not _keeps(said.shape, ((a, first), (b, second))):
+    for n, (said, seen) in enumerate(zip(declared, outputs, strict=False)):
+        if said.dtype != seen.dtype or not _keeps(said.shape, n, runs):
             raise InputError(
                 f"output '{said.name}' is declared {said.dtype}{list(said.shape)}, "
                 f"the model returns {seen.dtype}{list(seen.shape)}",
@@ -121,17 +126,39 @@ def observed(model: LoadedModel) -> LoadedModel:
     return replace(model, signature=model.signature.with_outputs(declared or outputs))
 
 
-def _keeps(
-    shape: tuple[int | str, ...], seen: Iterable[tuple[torch.Tensor, Mapping[str, int]]]
-) -> bool:
+class Run(NamedTuple):
+    """What the module returned when it was tried: at which sizes, under which names."""
+
+    sizes: Mapping[str, int]
+    names: list[str]
+    tensors: list[torch.Tensor]
+
+
+_TRIED = 8
+"""Examples that are tried at most before anything is known of the outputs."""
+
+
+def _trials(model: LoadedModel) -> list[tuple[Mapping[str, int], Feeds]]:
+    if model.signature.from_data:
+        examples.require_given(model.signature, model.examples)
+        return [(model.signature.validate(f), f) for f in model.examples[:_TRIED]]
+    first = examples.example_sizes(model.signature)
+    second = _other_sizes(model.signature, first)
+    return [
+        (at, examples.feeds(model.signature, at, "uniform", np.random.default_rng(0)))
+        for at in (first, second)
+    ]
+
+
+def _keeps(shape: tuple[int | str, ...], number: int, runs: Sequence[Run]) -> bool:
     """Does a declared shape agree with the tensors that came, each at its sizes?"""
     return all(
-        len(shape) == tensor.dim()
+        len(shape) == run.tensors[number].dim()
         and all(
-            sizes.get(n, size) == size if isinstance(n, str) else n == size
-            for n, size in zip(shape, tensor.shape, strict=True)
+            run.sizes.get(n, size) == size if isinstance(n, str) else n == size
+            for n, size in zip(shape, run.tensors[number].shape, strict=True)
         )
-        for tensor, sizes in seen
+        for run in runs
     )
 
 
@@ -145,10 +172,9 @@ def _other_sizes(signature: Signature, first: Mapping[str, int]) -> dict[str, in
     return second
 
 
-def _try_out(model: LoadedModel, sizes: Mapping[str, int]) -> list[tuple[str, torch.Tensor]]:
-    feeds = examples.feeds(model.signature, sizes, "uniform", np.random.default_rng(0))
+def _try_out(model: LoadedModel, feeds: Feeds) -> tuple[list[str], list[torch.Tensor]]:
     specs = {s.name: s for s in model.signature.inputs}
-    tensors = {name: to_tensor(a, specs[name].dtype) for name, a in feeds.items()}
+    tensors = {name: to_tensor(feeds[name], s.dtype) for name, s in specs.items()}
     names = _keywords(model.module, list(specs))
     try:
         with torch.no_grad():
@@ -160,7 +186,7 @@ def _try_out(model: LoadedModel, sizes: Mapping[str, int]) -> list[tuple[str, to
     found = flatten(result)
     if not found:
         raise InputError("the model returns no tensor", "return at least one")
-    return found
+    return [name for name, _ in found], [tensor for _, tensor in found]
 
 
 def to_array(tensor: torch.Tensor) -> np.ndarray:
@@ -193,23 +219,29 @@ def _dtype_name(tensor: torch.Tensor) -> str:
 
 
 def _shape(
-    name: str,
-    one: torch.Size,
-    other: torch.Size,
-    first: Mapping[str, int],
-    second: Mapping[str, int],
+    name: str, number: int, runs: Sequence[Run], signature: Signature
 ) -> tuple[int | str, ...]:
-    """Each axis: a fixed size, the dimension it equals both times, or a name of its own."""
-    if len(one) != len(other):
+    """Each axis: a fixed size, the dimension it equals every time, or a name of its own.
+
+    Where no example varies a dimension, the one axis of its size is taken to follow it.
+    """
+    shapes = [run.tensors[number].shape for run in runs]
+    if len({len(shape) for shape in shapes}) > 1:
+        ranks = list(dict.fromkeys(len(shape) for shape in shapes))
         raise InputError(
-            f"output '{name}' has {len(one)} dimensions at one size and {len(other)} at another",
+            f"output '{name}' has {ranks[0]} dimensions at one size and {ranks[1]} at another",
             "return tensors of a fixed rank",
         )
+    dims = [d.name for d in signature.dims if len(d.legal) > 1]
     shape: list[int | str] = []
-    for axis, (a, b) in enumerate(zip(one, other, strict=True)):
-        same = [d for d in first if first[d] == a and second[d] == b and a != b]
-        own = a if a == b else f"{name}_{axis}".replace(".", "_")
-        shape.append(same[0] if same else own)
+    for axis, came in enumerate(zip(*shapes, strict=True)):
+        at = list(zip(runs, came, strict=True))
+        same = [d for d in dims if all(run.sizes[d] == size for run, size in at)]
+        if len(set(came)) > 1:
+            shape.append(same[0] if same else f"{name}_{axis}".replace(".", "_"))
+        else:
+            supposed = signature.from_data and len(same) == 1 and (came[0] > 1 or axis == 0)
+            shape.append(same[0] if supposed else came[0])
     return tuple(shape)
 
 

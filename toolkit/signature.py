@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from toolkit.domain import Choices, Domain, Interval, Number, admits
+from toolkit.domain import Choices, Domain, FromData, Interval, Number, admits
 from toolkit.dtypes import DTYPES, numpy_dtype
 from toolkit.errors import InputError
 
@@ -30,6 +30,8 @@ class Dim:
         some: tuple[Number, ...]
         if isinstance(self.sizes, Choices):
             some = self.sizes.values
+        elif isinstance(self.sizes, FromData):
+            some = (self.sizes.low,)
         else:
             some = (self.sizes.low, self.sizes.high, self.sizes.step or 1)
         if any(not isinstance(n, int) or n < 0 for n in some):
@@ -73,7 +75,8 @@ class Dim:
 class TensorSpec:
     """One tensor: name, dtype, shape of sizes and dimension names, and the values it may hold.
 
-    `values` is None where any number of the dtype is allowed.
+    `values` is None where any number of the dtype is allowed, and FromData where no range can say
+    which are.
     """
 
     name: str
@@ -142,6 +145,11 @@ class Signature:
 
     def with_outputs(self, outputs: tuple[TensorSpec, ...]) -> Signature:
         return replace(self, outputs=outputs)
+
+    @property
+    def from_data(self) -> tuple[str, ...]:
+        """The inputs whose values no range describes: feeds then come from examples only."""
+        return tuple(s.name for s in self.inputs if isinstance(s.values, FromData))
 
     @property
     def batch(self) -> str | None:
@@ -222,7 +230,7 @@ def _check_dtype(spec: TensorSpec, array: np.ndarray) -> None:
 
 
 def _check_values(spec: TensorSpec, array: np.ndarray) -> None:
-    if spec.values is None or not array.size:
+    if spec.values is None or isinstance(spec.values, FromData) or not array.size:
         return
     import numpy as np
 

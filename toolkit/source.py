@@ -1,9 +1,10 @@
 """Where models come from: Python that the user names, the zoo, `.pt2` files, weights beside them.
 
-A source is text, `file.py:attribute`, `package.module:attribute`, `zoo:NAME` or `file.pt2`, with
-arguments for a factory after commas (`zoo:cnn,size=8`), and `part=decoder` for one graph of a model
-that has several (`toolkit.sequence`). Nothing but the Python that is named there
-is executed; `.pt2` files and weights are read without unpickling code.
+A source is text, `file.py:attribute`, `package.module:attribute`, `zoo:NAME`, `file.pt2` or
+`SCHEME:PLACE` of a plug-in (`hf:FOLDER`; `toolkit.plugins.Source`), with arguments for a factory
+after commas (`zoo:cnn,size=8`), and `part=decoder` for one graph of a model that has several
+(`toolkit.sequence`). Nothing but the Python that is named there is executed; `.pt2` files and
+weights are read without unpickling code.
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ import importlib.util
 import os
 import sys
 import sysconfig
+from inspect import signature as python_signature
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from toolkit import sequence
+from toolkit import plugins, sequence
 from toolkit.errors import InputError, OnnxportError
+from toolkit.given import as_feeds
 from toolkit.model import LoadedModel, first_line, observed
 from toolkit.signature import Signature
 
@@ -35,32 +38,48 @@ _NOT_THE_USERS = (
 
 
 def load(
-    source: str | nn.Module | tuple[nn.Module, Signature | str] | LoadedModel,
+    source: str | nn.Module | tuple[Any, ...] | LoadedModel,
     *,
     signature: Signature | str | None = None,
     weights: Path | str | None = None,
+    examples: Any = None,
 ) -> LoadedModel:
     """Load a model and observe what it returns.
 
     The signature is the one given, else the one that comes with the model: the second of a
-    `(module, signature)` pair, or the module's attribute `signature`. Raises InputError with the
-    cause where the source, the weights or the signature are missing or do not fit together.
+    `(module, signature)` pair, or the module's attribute `signature`. Examples (see
+    `toolkit.given`) are those given, else the third of `(module, signature, examples)`. Raises
+    InputError with the cause where the source, the weights, the signature or the examples are
+    missing or do not fit together.
     """
     if isinstance(source, LoadedModel):
         return source
     whole, part = _without_part(source) if isinstance(source, str) else (source, "")
     found, origin = _resolve(whole) if isinstance(whole, str) else (whole, "")
-    module, own = found if isinstance(found, tuple) and len(found) == 2 else (found, None)
+    said = found.notes if isinstance(found, plugins.Built) else ()
+    if isinstance(found, plugins.Built):
+        found = found.module, found.signature
+    module, own, shown = _unpacked(found)
     if not isinstance(module, nn.Module):
         raise InputError(
             f"'{origin or type(source).__name__}' is a {type(module).__name__}, not a model",
-            "name an nn.Module, or a function that returns one or (module, signature)",
+            "name an nn.Module, or a function that returns one, (module, signature)"
+            " or (module, signature, examples)",
         )
     contract = _contract(module, signature or own, origin)
     digest = _load_weights(module, Path(weights)) if weights else ""
-    notes = _into_eval_mode(module)
-    model = LoadedModel(module, contract, origin or type(module).__name__, notes, digest)
+    notes = (*said, *_into_eval_mode(module))
+    examples = shown if examples is None else examples
+    feeds = () if examples is None else as_feeds(examples, contract)
+    model = LoadedModel(module, contract, origin or type(module).__name__, notes, digest, feeds)
     return sequence.part(model, part) if part else observed(model)
+
+
+def _unpacked(found: Any) -> tuple[Any, Any, Any]:
+    """A module, its signature and examples, where they come with it."""
+    if isinstance(found, tuple) and len(found) in (2, 3):
+        return found[0], found[1], found[2] if len(found) == 3 else None
+    return found, None, None
 
 
 def _without_part(source: str) -> tuple[str, str]:
@@ -72,6 +91,9 @@ def _without_part(source: str) -> tuple[str, str]:
 
 def _resolve(source: str) -> tuple[Any, str]:
     """What the text names, called where it is a function, and the text as it may be recorded."""
+    scheme, _, rest = source.partition(":")
+    if scheme.isidentifier() and scheme in plugins.names(plugins.SOURCES):
+        return _from_plugin(scheme, rest)
     place, colon, attribute = source.rpartition(":")
     if not colon and source.endswith(".pt2"):
         from toolkit.pt2 import load_pt2
@@ -80,7 +102,7 @@ def _resolve(source: str) -> tuple[Any, str]:
     if not place or not attribute:
         raise InputError(
             f"'{source}' does not name a model",
-            "write file.py:attribute, package.module:attribute, zoo:NAME or file.pt2",
+            "write file.py:attribute, package.module:attribute, zoo:NAME, hf:FOLDER or file.pt2",
         )
     attribute, *arguments = attribute.split(",")
     options = _options(arguments, source)
@@ -105,6 +127,20 @@ def _resolve(source: str) -> tuple[Any, str]:
     if Path(place).is_absolute():  # no folder of the author's is recorded
         source = source.replace(place, Path(place).name, 1)
     return named, source
+
+
+def _from_plugin(scheme: str, rest: str) -> tuple[plugins.Built, str]:
+    place, *arguments = rest.split(",")
+    options = _options(arguments, f"{scheme}:{rest}")
+    recorded = Path(place).name if Path(place).is_absolute() else place  # no folder of the author's
+    origin = ",".join([f"{scheme}:{recorded}", *arguments])
+    build = plugins.source(scheme).build
+    try:
+        python_signature(build).bind(place, **options)
+    except TypeError as error:
+        known = ", ".join(list(python_signature(build).parameters)[1:])
+        raise InputError(f"'{scheme}:{rest}': {first_line(error)}", f"options: {known}") from error
+    return build(place, **options), origin
 
 
 def _options(arguments: list[str], source: str) -> dict[str, Any]:

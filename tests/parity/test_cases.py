@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from toolkit.errors import UsageError
+from toolkit.errors import InputError, UsageError
 from toolkit.parity.cases import Case, plan
 from toolkit.signature import Signature
 
@@ -80,3 +80,52 @@ def test_refuses_what_is_not_a_case_and_shows_one(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         Case.parse(text, TEXT)
     assert caught.value.hint == "write batch=3,tokens=3,fill=uniform,seed=0"
+
+
+def _ids(batch: int, tokens: int) -> dict[str, np.ndarray]:
+    return {name: np.ones((batch, tokens), np.int64) for name in ("ids", "mask")}
+
+
+GIVEN = [_ids(2, 8), _ids(3, 16)]
+
+
+def test_given_examples_are_the_first_cases_at_their_own_sizes() -> None:
+    cases = plan(TEXT, given=GIVEN)
+    assert [str(c) for c in cases[:2]] == [
+        "batch=2,tokens=8,fill=given,seed=0",
+        "batch=3,tokens=16,fill=given,seed=1",
+    ]
+    assert len(cases) == 128
+
+
+def test_they_leave_half_of_the_cases_to_the_rest_of_the_domain() -> None:
+    cases = plan(TEXT, given=GIVEN * 20, limit=10)
+    assert [c.fill for c in cases].count("given") == 5
+
+
+STRUCTURED = Signature.parse(str(TEXT).replace("0..99", "data"))
+
+
+def test_only_examples_are_run_where_values_come_from_data() -> None:
+    assert [c.fill for c in plan(STRUCTURED, given=GIVEN)] == ["given", "given"]
+
+
+def test_a_plan_without_the_examples_it_needs_says_what_to_pass() -> None:
+    with pytest.raises(InputError, match="the values of 'ids' come from data only"):
+        plan(STRUCTURED)
+
+
+def test_an_example_outside_of_the_signature_is_refused() -> None:
+    with pytest.raises(InputError, match="tokens = 9"):
+        plan(STRUCTURED, given=[_ids(2, 9)])
+
+
+def test_the_text_of_a_given_case_gives_that_example() -> None:
+    case = Case.parse("batch=3,tokens=16,fill=given,seed=1", TEXT)
+    assert case.feeds(TEXT, GIVEN) is GIVEN[1]
+
+
+def test_a_given_case_without_its_example_says_so() -> None:
+    case = Case.parse("batch=3,tokens=16,fill=given,seed=1", TEXT)
+    with pytest.raises(UsageError, match="1 are given"):
+        case.feeds(TEXT, GIVEN[:1])

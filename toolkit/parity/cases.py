@@ -1,11 +1,12 @@
 """Which inputs a check runs, most telling first. Pure: the same signature and seed, the same cases.
 
 A case is sizes, a fill and a seed, and its text reruns it: `batch=3,tokens=7,fill=zeros,seed=4`.
+`fill=given,seed=K` is example number K of those that came with the model, at its own sizes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 from math import isfinite
@@ -14,9 +15,13 @@ import numpy as np
 
 from toolkit import examples
 from toolkit.errors import UsageError
+from toolkit.examples import Feeds
 from toolkit.signature import Dim, Signature
 
 Sizes = dict[str, int]
+
+GIVEN = "given"
+"""The fill of a case that is one of the given examples."""
 
 _PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53)
 
@@ -40,13 +45,20 @@ class Case:
         fill, seed = values.pop("fill", "uniform"), values.pop("seed", "0")
         names = {d.name for d in signature.dims}
         numbers = all(v.isdigit() for v in (*values.values(), seed))
-        if set(values) != names or fill not in examples.FILLS or not numbers:
+        if set(values) != names or fill not in (*examples.FILLS, GIVEN) or not numbers:
             shown = ",".join([*(f"{n}=3" for n in sorted(names)), "fill=uniform", "seed=0"])
             raise UsageError(f"'{text}' is not a case of this model", f"write {shown}")
         return cls(tuple((n, int(v)) for n, v in values.items()), fill, int(seed))
 
-    def feeds(self, signature: Signature) -> dict[str, np.ndarray]:
-        """One array an input; the same every time."""
+    def feeds(self, signature: Signature, given: Sequence[Feeds] = ()) -> Feeds:
+        """One array an input; the same every time. Raises UsageError where it was not given."""
+        if self.fill == GIVEN:
+            if self.seed < len(given):
+                return given[self.seed]
+            raise UsageError(
+                f"'{self}' is an example, and {len(given)} are given",
+                "pass those that the check had: its source's own, or --data",
+            )
         rng = np.random.default_rng([self.seed, *(size for _, size in self.sizes)])
         return examples.feeds(signature, dict(self.sizes), self.fill, rng)
 
@@ -57,15 +69,41 @@ def plan(
     traced: Mapping[str, int] | None = None,
     seed: int = 0,
     limit: int = 128,
+    given: Sequence[Feeds] = (),
+    boundaries: Mapping[str, Sequence[int]] | None = None,
 ) -> list[Case]:
     """At most `limit` cases over the whole signature, those that matter most first.
 
-    First sizes that no exporter saw (`traced`), then 1 and each end of each dimension, values at
+    The given examples come first, and are all there is where values come from data only; else they
+    take half of the cases at most. Raises InputError where they do not fit the signature, or are
+    needed and missing.
+
+    Then sizes that no exporter saw (`traced`), those on either side of where the model decides by a
+    size (`boundaries`), then 1 and each end of each dimension, values at
     their ends and zeros, equal and reversed sizes, primes; then every size of each dimension in
     turn, with random fills. With 64 sizes or fewer a dimension is covered completely.
     """
+    examples.require_given(signature, given)
+    if signature.from_data:
+        return _given(signature, given[:limit])
+    first = _given(signature, given[: max(1, limit // 2)])
+    return [*first, *_drawn(signature, traced or {}, boundaries or {}, seed, limit - len(first))]
+
+
+def _given(signature: Signature, given: Sequence[Feeds]) -> list[Case]:
+    sizes = (signature.validate(feed) for feed in given)
+    return [Case(tuple(at.items()), GIVEN, n) for n, at in enumerate(sizes)]
+
+
+def _drawn(
+    signature: Signature,
+    traced: Mapping[str, int],
+    boundaries: Mapping[str, Sequence[int]],
+    seed: int,
+    limit: int,
+) -> list[Case]:
     rng = np.random.default_rng(seed)
-    sizes = list(_telling_sizes(signature, traced or {}))
+    sizes = list(_telling_sizes(signature, traced, boundaries))
     fills = list(_telling_fills(signature))
     wanted = list(_interleaved(sizes, fills))
     more = islice(_random(signature, fills, rng), 4 * limit)
@@ -77,12 +115,16 @@ def plan(
     return [Case(at, fill, seed + n) for n, (at, fill) in enumerate(chosen)]
 
 
-def _telling_sizes(signature: Signature, traced: Mapping[str, int]) -> Iterator[Sizes]:
+def _telling_sizes(
+    signature: Signature, traced: Mapping[str, int], boundaries: Mapping[str, Sequence[int]]
+) -> Iterator[Sizes]:
     dims = signature.dims
     base = examples.example_sizes(signature, avoid=traced.values())
     low = {d.name: d.low for d in dims}
     yield base
     yield low
+    for dim in dims:
+        yield from ({**base, dim.name: dim.snap(n)} for n in boundaries.get(dim.name, ()))
     for dim in dims:
         yield {**base, dim.name: dim.snap(1)}
         yield {**low, dim.name: dim.legal[-1]}

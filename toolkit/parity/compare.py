@@ -10,7 +10,7 @@ import numpy as np
 
 from toolkit.dtypes import DTYPES
 from toolkit.errors import OnnxportError
-from toolkit.parity.cases import Case
+from toolkit.parity.cases import GIVEN, Case
 from toolkit.parity.fidelity import Tally
 from toolkit.parity.judging import Judge
 from toolkit.parity.reference import Reference
@@ -76,7 +76,7 @@ def compare(
     evidence = Evidence()
     clock = _Clock(budget)
     for number, case in enumerate(cases):
-        feeds = case.feeds(reference.signature)
+        feeds = case.feeds(reference.signature, reference.given)
         volume = sum(a.size for a in feeds.values())
         if evidence.results and not clock.allows(volume):
             evidence.unreached.append(case)
@@ -90,7 +90,7 @@ def compare(
             result = CaseResult(case, problem=error.message)
         else:
             result = judge(case, feeds, expected, got)
-            if case.fill == "uniform" and result.holds:
+            if case.fill in ("uniform", GIVEN) and result.holds:
                 evidence.tally.add(expected.plain, got)
         seconds = time.perf_counter() - start
         clock.record(volume, seconds)

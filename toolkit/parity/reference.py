@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
 from toolkit.dtypes import epsilon
 from toolkit.errors import OnnxportError
-from toolkit.parity.cases import Case
+from toolkit.examples import Feeds
+from toolkit.parity.cases import GIVEN, Case
 from toolkit.parity.verdict import spread, unsettled
 from toolkit.plugins import Session
 from toolkit.signature import Signature
@@ -42,6 +44,8 @@ class Reference:
     `deep` loads the original in float64 where `exact` is not (a file); it is slow and seldom asked.
     Where `exact` does not run (float64 in a module that fixes float32), a note says so, the plain
     run stands in for the truth and its response to one-ulp changes of the input is the yardstick.
+
+    `given` are the examples that came with the original: cases of their own.
     """
 
     def __init__(
@@ -50,7 +54,9 @@ class Reference:
         exact: Session | None,
         weights: Callable[[], Arrays] = dict,
         deep: Callable[[], Session] | None = None,
+        given: Sequence[Feeds] = (),
     ) -> None:
+        self.given = tuple(given)
         self._deep = deep
         self.weights = weights
         """The original's weights by name, read when they are asked for."""
@@ -98,8 +104,7 @@ class Reference:
         if floating:
             neighbours = self._neighbours(feeds, ulps, drift, np.random.default_rng(case.seed))
         else:
-            others = (Case(case.sizes, case.fill, case.seed + 1000 + n) for n in range(_DRAWS))
-            neighbours = (other.feeds(self.signature) for other in others)
+            neighbours = self._others(case)
         for near in neighbours:
             try:
                 there = self.expect(near)
@@ -113,6 +118,18 @@ class Reference:
             {n: max(errors[n], spread(expected.truth[n], moved[n])) for n in errors},
             {n: unsettled(expected.plain[n], [*moved[n], expected.truth[n]]) for n in errors},
         )
+
+    def _others(self, case: Case) -> Iterator[Arrays]:
+        """Other values of the same sizes: drawn, or the other examples where none can be drawn."""
+        if self.signature.from_data:
+            cases = (Case(case.sizes, GIVEN, n) for n in range(len(self.given)) if n != case.seed)
+            feeds = (other.feeds(self.signature, self.given) for other in cases)
+            wanted = dict(case.sizes)
+            yield from islice((f for f in feeds if self.signature.validate(f) == wanted), _DRAWS)
+            return
+        fill = "uniform" if case.fill == GIVEN else case.fill
+        for n in range(_DRAWS):
+            yield Case(case.sizes, fill, case.seed + 1000 + n).feeds(self.signature)
 
     def _neighbours(
         self, feeds: Arrays, ulps: float, drift: float, rng: np.random.Generator

@@ -9,6 +9,7 @@ from typing import Any
 
 from toolkit import plugins
 from toolkit.errors import UsageError
+from toolkit.examples import Feeds
 from toolkit.inference.isolated import IsolatedSession
 from toolkit.latency import InProcess, Timed, Timing, measure, typical_sizes
 from toolkit.pipeline.subjects import is_file, open_file, opened_source
@@ -33,6 +34,7 @@ def bench(
         raise UsageError("nothing to time", "name a source or a file")
     timed: dict[str, Timed] = {}
     signatures: list[Signature] = []
+    given: tuple[Feeds, ...] = ()
     with ExitStack() as stack:
         for subject in sorted(subjects, key=lambda s: not is_file(s)):
             contract = signature or (signatures[0] if signatures else None)
@@ -46,9 +48,10 @@ def bench(
                 model = stack.enter_context(opening)
                 timed[_label(subject)] = InProcess(plugins.runtime("pytorch").load(model, device))
                 signatures.append(model.signature)
+                given = given or model.examples
         chosen = [_complete(s, signatures[0]) for s in sizes] or typical_sizes(signatures[0])
         ordered = {_label(s): timed[_label(s)] for s in subjects}
-        return measure(ordered, signatures[0], chosen, budget=budget)
+        return measure(ordered, signatures[0], chosen, budget=budget, given=given)
 
 
 def _label(subject: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from itertools import islice
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ import numpy as np
 from toolkit import plugins
 from toolkit.artifact import OnnxArtifact, read_weights
 from toolkit.errors import InputError, UsageError
+from toolkit.given import as_feeds
 from toolkit.inference.data import Data, from_arrays, open_data
 from toolkit.inference.isolated import IsolatedSession
 from toolkit.parity.cases import Case, plan
@@ -43,6 +45,9 @@ if TYPE_CHECKING:
 _ANYTHING = Tolerance(atol=inf)
 """For lossy candidates: only shapes, dtypes and NaN are judged case by case."""
 
+_SHOWN = 32
+"""Batches of data that are cases of a check, at most."""
+
 _UNRELATED = (
     "all weights are others than the original's: pass its --weights,"
     " or seed a source that draws them at random"
@@ -56,6 +61,7 @@ def check(
     signature: Signature | str | None = None,
     weights: Path | str | None = None,
     data: Path | str | dict[str, Any] | None = None,
+    examples: Any = None,
     runtime: str = "onnxruntime",
     device: str = "cpu",
     budget: float = 30.0,
@@ -71,7 +77,9 @@ def check(
     `against`: a PyTorch source, a module, or another ONNX file; without it the source that the
     file names. `signature`: the domain, in place of the one that the file or the model carries.
     `case`: rerun one case by its text. A lossy file (int8) is judged by `fidelity`, on `data`
-    where it is given; any other by `tolerance`, and `fidelity` where that is passed.
+    where it is given; any other by `tolerance`, and `fidelity` where that is passed. `examples`
+    (see `toolkit.given`) are cases too, in place of those that come with the source; so are the
+    rows of `data` where the file is not lossy, or where values come from data only.
 
     Raises InputError where the original refuses its own domain or is not deterministic.
     """
@@ -85,10 +93,13 @@ def check(
         if is_file(against):
             original = open_file(against, signature)
             reference = stack.enter_context(reference_file(original))
+            shown = _shown(examples, data, original.signature, artifact)
+            reference.given = () if shown is None else as_feeds(shown, original.signature)
             name = original.path.name
         else:
             claimed = signature or (None if artifact.assumed else artifact.signature)
-            loading = opened_source(against, signature=claimed, weights=weights)
+            shown = _shown(examples, data, claimed, artifact)
+            loading = opened_source(against, signature=claimed, weights=weights, examples=shown)
             model = stack.enter_context(loading)
             reference, name = reference_model(model), model.origin
             reference.notes[:0] = _loading_notes(model, artifact)
@@ -132,7 +143,15 @@ def check_artifact(
     if case:
         cases = [Case.parse(case, signature)]
     else:
-        cases = plan(signature, traced=artifact.provenance.traced, seed=seed, limit=limit)
+        made, given = artifact.provenance, reference.given
+        cases = plan(
+            signature,
+            traced=made.traced,
+            boundaries=made.boundaries,
+            seed=seed,
+            limit=limit,
+            given=given,
+        )
     with candidate_session(artifact, signature, runtime=runtime, device=device) as session:
         judge = Judge(
             reference,
@@ -181,9 +200,9 @@ def reference_model(model: LoadedModel) -> Reference:
     require_deterministic(model, plain)
     try:
         exact = plugins.runtime("pytorch-float64").load(model, "cpu")
-        return Reference(plain, exact, model.weights)
+        return Reference(plain, exact, model.weights, given=model.examples)
     except Exception as error:  # deepcopy runs the module's own code
-        reference = Reference(plain, None, model.weights)
+        reference = Reference(plain, None, model.weights, given=model.examples)
         reference.notes.append(f"the module cannot be copied to float64: {error}")
         return reference
 
@@ -220,6 +239,23 @@ def _loading_notes(model: LoadedModel, artifact: OnnxArtifact) -> list[str]:
     if artifact.provenance.weights and model.digest != artifact.provenance.weights:
         notes.append("the weights file is not the one that the model was made from")
     return notes
+
+
+def _shown(
+    examples: Any, data: Any, signature: Signature | str | None, artifact: OnnxArtifact
+) -> Any:
+    """The examples, else rows of the data; of a lossy file only where there is no other way."""
+    if examples is not None or data is None or signature is None:
+        return examples
+    known = Signature.parse(signature) if isinstance(signature, str) else signature
+    if artifact.provenance.lossy and not known.from_data:
+        return None
+    return batches_in(_opened(data, known))
+
+
+def batches_in(data: Data | None) -> list[dict[str, np.ndarray]]:
+    """Rows as feeds: what examples are where none came with a model."""
+    return [] if data is None else [feed for feed, _ in islice(data.batches(), _SHOWN)]
 
 
 def _opened(data: Any, signature: Signature) -> Data | None:

@@ -12,13 +12,14 @@ import numpy as np
 from toolkit import atomic, examples
 from toolkit.artifact import OnnxArtifact, publish
 from toolkit.errors import InputError, OnnxportError, ParityError, UsageError
+from toolkit.examples import Feeds
 from toolkit.inference.data import Data, from_arrays, open_data
 from toolkit.inference.isolated import IsolatedSession
 from toolkit.latency import Timing, measure, overall_ratio, typical_sizes
 from toolkit.parity.fidelity import Budget
 from toolkit.parity.reference import Reference
 from toolkit.parity.results import ParityReport
-from toolkit.pipeline.check import check_artifact, reference_file
+from toolkit.pipeline.check import batches_in, check_artifact, reference_file
 from toolkit.pipeline.subjects import open_file
 from toolkit.plugins import Session
 from toolkit.progress import SILENT, Listener
@@ -93,6 +94,8 @@ def quantize(
     artifact, out = open_file(model, signature), Path(out)
     calibration = calibration_data(data, artifact.signature, seed)
     with atomic.workspace(out) as folder, reference_file(artifact) as reference:
+        if artifact.signature.from_data:
+            reference.given = tuple(batches_in(calibration))
         tried = quantize_artifact(
             artifact,
             reference,
@@ -165,7 +168,9 @@ def quantize_artifact(
                 fail_fast=True,
                 listener=listener,
             )
-            timings = _timed(artifact, int8, min(budget / 5, 2.0)) if report.holds else ()
+            timings: tuple[Timing, ...] = ()
+            if report.holds:
+                timings = _timed(artifact, int8, min(budget / 5, 2.0), reference.given)
             tried.append(Quantized(one.name, int8, report, timings, metric=_measured(metric, int8)))
         except OnnxportError as error:
             tried.append(Quantized(one.name, None, None, (), error.message))
@@ -173,23 +178,42 @@ def quantize_artifact(
     return tuple(tried)
 
 
-def calibration_data(data: Any, signature: Signature, seed: int) -> Data:
-    """The caller's rows; without any, four typical batches of random values of the signature."""
+def calibration_data(
+    data: Any, signature: Signature, seed: int, given: Sequence[Feeds] = ()
+) -> Data:
+    """The caller's rows; without any, four typical batches of random values of the signature.
+
+    Where values come from data only, the given examples that are shaped like the first.
+    """
     if isinstance(data, Data):
         return data
     if isinstance(data, Mapping):
         return from_arrays(data, signature)
     if data is not None:
         return open_data(data, signature)
-    sizes = typical_sizes(signature)[-1]
-    rng = np.random.default_rng(seed)
-    feeds = [examples.feeds(signature, sizes, "uniform", rng) for _ in range(4)]
+    feeds = _given_alike(signature, given) or _drawn(signature, seed)
     batched = Data(signature, feeds[0]).batched
     arrays = {
         name: np.concatenate([f[name] for f in feeds]) if name in batched else feeds[0][name]
         for name in feeds[0]
     }
     return Data(signature, arrays)
+
+
+def _drawn(signature: Signature, seed: int) -> list[Feeds]:
+    sizes = typical_sizes(signature)[-1]
+    rng = np.random.default_rng(seed)
+    return [examples.feeds(signature, sizes, "uniform", rng) for _ in range(4)]
+
+
+def _given_alike(signature: Signature, given: Sequence[Feeds]) -> list[Feeds]:
+    """The examples that the first one can be stacked with, where none can be drawn."""
+    if not signature.from_data:
+        return []
+    examples.require_given(signature, given)
+    return [
+        feed for feed in given if all(feed[n].shape[1:] == a.shape[1:] for n, a in given[0].items())
+    ]
 
 
 def _measured(metric: Metric | None, artifact: OnnxArtifact) -> float | None:
@@ -199,8 +223,11 @@ def _measured(metric: Metric | None, artifact: OnnxArtifact) -> float | None:
         return float(metric(session))
 
 
-def _timed(float32: OnnxArtifact, int8: OnnxArtifact, budget: float) -> tuple[Timing, ...]:
+def _timed(
+    float32: OnnxArtifact, int8: OnnxArtifact, budget: float, given: Sequence[Feeds]
+) -> tuple[Timing, ...]:
     with IsolatedSession(float32) as one, IsolatedSession(int8) as other:
         signature = float32.signature
         subjects = {"float32": one, "int8": other}
-        return tuple(measure(subjects, signature, typical_sizes(signature), budget=budget))
+        sizes = typical_sizes(signature)
+        return tuple(measure(subjects, signature, sizes, budget=budget, given=given))

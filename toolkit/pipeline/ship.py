@@ -19,7 +19,7 @@ from toolkit.optimize.simplify import Simplified
 from toolkit.parity.fidelity import Budget
 from toolkit.parity.reference import Reference
 from toolkit.pipeline.check import reference_model
-from toolkit.pipeline.export import DEFAULT_OPSET, DEFAULT_ORDER, Exported, export_model
+from toolkit.pipeline.portfolio import Exported, Plan, default_order, export_model
 from toolkit.pipeline.quantize import Metric, Quantized, best, calibration_data, quantize_artifact
 from toolkit.pipeline.simplify import simplify_artifact
 from toolkit.pipeline.subjects import opened_source
@@ -58,9 +58,12 @@ def ship(
     signature: Signature | str | None = None,
     weights: Path | str | None = None,
     data: Path | str | Mapping[str, Any] | None = None,
+    examples: Any = None,
     metric: Metric | None = None,
-    exporters: Sequence[str] = DEFAULT_ORDER,
-    opset: int = DEFAULT_OPSET,
+    exporters: Sequence[str] = (),
+    opset: int | None = None,
+    target: str = "",
+    keep_trace: bool = False,
     device: str = "cpu",
     fidelity: Budget | None = None,
     budget: float = 10.0,
@@ -71,25 +74,26 @@ def ship(
 ) -> Bundle:
     """Make a bundle folder: the verified float32 model, the int8 one where it pays, a manifest.
 
-    `data`: rows that calibrate int8 and judge it. `metric`: a function of a session, higher is
-    better, evaluated for PyTorch, float32 and int8. `device`: where ONNX Runtime runs while the
-    files are checked and timed; int8 is for CPUs and not tried elsewhere. `budget`: seconds for
-    each check. `out` is a new folder or an older bundle, replaced in one step at the end. Raises
-    ParityError or InputError where no exporter gives a file that holds, MissingError where the
-    device does not work here; then `out` is as it was.
+    `data`: rows that calibrate int8 and judge it. `examples`: see `toolkit.given`. `metric`: a
+    function of a session, higher is better, evaluated for PyTorch, float32 and int8. `device`:
+    where ONNX Runtime runs while the files are checked and timed; int8 is for CPUs and not tried
+    elsewhere. `exporters`, `opset`, `target`, `keep_trace`: see `toolkit.export`. `budget`: seconds
+    for each check. `out` is a new folder or an older bundle, replaced
+    in one step at the end. Raises ParityError or InputError where no exporter gives a file that
+    holds, MissingError where the device does not work here; then `out` is as it was.
     """
     out = Path(out)
     require_replaceable(out)
     device = plugins.runtime("onnxruntime").availability().require(device)
     listener.stage("load")
     with (
-        opened_source(source, signature=signature, weights=weights) as model,
+        opened_source(source, signature=signature, weights=weights, examples=examples) as model,
         atomic.workspace(out) as work,
         atomic.replacing(out) as folder,
     ):
         folder.mkdir()
         log = folder / LOG
-        rows = calibration_data(data, model.signature, seed)
+        rows = calibration_data(data, model.signature, seed, model.examples)
         for note in model.notes:
             listener.say(f"note: {note}")
         listener.say(f"{model.origin}, {model.parameters:,} parameters")
@@ -97,16 +101,16 @@ def ship(
         checks: dict[str, Any] = {"budget": budget, "seed": seed, "log": log, "listener": listener}
 
         listener.stage("export")
-        exported = export_model(
-            model,
-            reference,
-            work / BUNDLED,
-            exporters=exporters,
-            opset=opset,
-            device=device,
-            **checks,
+        plan = Plan(
+            tuple(exporters) or default_order(),
+            opset,
+            target,
+            keep_trace=keep_trace,
+            time_limit=time_limit,
+            memory_limit=memory_limit,
         )
-        listener.say(f"{exported.attempts[-1].exporter}: {exported.report.summary}")
+        exported = export_model(model, reference, work / BUNDLED, plan, device=device, **checks)
+        listener.say(exported.summary)
 
         listener.stage("simplify")
         checks |= {"time_limit": time_limit, "memory_limit": memory_limit}
@@ -192,7 +196,9 @@ def _timings(
         if chosen and chosen.artifact:
             subjects["int8"] = stack.enter_context(IsolatedSession(chosen.artifact))
         sizes = typical_sizes(reference.signature)
-        return tuple(measure(subjects, reference.signature, sizes, budget=budget))
+        return tuple(
+            measure(subjects, reference.signature, sizes, budget=budget, given=reference.given)
+        )
 
 
 def _metrics(

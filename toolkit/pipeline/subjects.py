@@ -42,7 +42,11 @@ def open_file(subject: Any, signature: Signature | str | None = None) -> OnnxArt
 
 @contextmanager
 def opened_source(
-    source: Any, *, signature: Signature | str | None = None, weights: Any = None
+    source: Any,
+    *,
+    signature: Signature | str | None = None,
+    weights: Any = None,
+    examples: Any = None,
 ) -> Iterator[LoadedModel]:
     """Load a PyTorch model; a module of the caller's gets its training mode back at the end."""
     from toolkit import source as sources
@@ -50,7 +54,7 @@ def opened_source(
     caller = source[0] if isinstance(source, tuple) else source
     modes = {m: m.training for m in caller.modules()} if hasattr(caller, "modules") else {}
     try:
-        yield sources.load(source, signature=signature, weights=weights)
+        yield sources.load(source, signature=signature, weights=weights, examples=examples)
     finally:
         for module, training in modes.items():
             module.training = training
