@@ -15,7 +15,7 @@ import torch
 from torch.export import Dim as ExportDim
 from torch.onnx._internal.exporter import _decomp
 
-from exporters import guards
+from exporters import guards, writing
 from exporters.example import example
 from exporters.refusal import refused
 from exporters.rewrites import Family
@@ -91,24 +91,11 @@ def _write(
             verbose=False,
             opset_version=opset,
             custom_translation_table=translations or None,
-            input_names=[s.name for s in model.signature.inputs],
-            output_names=[s.name for s in model.signature.outputs],
+            optimize=False,  # `writing` does, after it has seen which weights are one
         )
-        assert result is not None
-        _set_apart(result.model.graph)
-        result.save(str(path))
+        writing.write(result, path, model.signature)
     except Exception as error:
         raise refused(error, model.module) from error
-
-
-def _set_apart(graph: Any) -> None:
-    """Rename inner values that have the name of an output: torch 2.13 writes the name twice."""
-    public = {value.name for value in (*graph.inputs, *graph.outputs)}
-    outputs = {id(value) for value in graph.outputs}
-    for node in graph.all_nodes():
-        for value in node.outputs:
-            if value.name in public and id(value) not in outputs:
-                value.name = f"{value.name}.inner"
 
 
 def _program(model: LoadedModel, *, strict: bool) -> torch.export.ExportedProgram:

@@ -16,8 +16,8 @@ from onnx.reference import ReferenceEvaluator
 
 from toolkit.artifact import OnnxArtifact, read_model
 from toolkit.errors import InputError, NotLoadable
-from toolkit.optimize.normalize import graphs
 from toolkit.plugins import Availability
+from toolkit.proto import graphs
 
 if TYPE_CHECKING:
     from toolkit.model import LoadedModel

@@ -13,7 +13,8 @@ from tests.graphs import parsed
 from toolkit import source
 from toolkit.artifact import OnnxArtifact, Provenance
 from toolkit.errors import ExportRefused
-from toolkit.optimize.normalize import graphs, normalize
+from toolkit.optimize.normalize import normalize
+from toolkit.proto import graphs
 from toolkit.signature import Signature
 
 SIGNATURE = """

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolkit.artifact import OnnxArtifact, read_model, save
+from toolkit import external
+from toolkit.artifact import OnnxArtifact, read_graph, save
 from toolkit.isolation import Worker
+from toolkit.proto import graphs
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -44,9 +46,7 @@ def simplify(
     without folding large tensors, and given up where even that grows. Raises StageCrashed where
     onnxsim fails, crashes, or runs out of time or memory.
     """
-    import onnx
-
-    original = read_model(artifact)
+    original = read_graph(artifact.path)
     for threshold in ("1.5GB", "1KB"):
         with Worker("the simplifier", memory=memory_limit, log=log) as worker:
             worker.call(
@@ -56,7 +56,7 @@ def simplify(
                 out=str(out),
                 threshold=threshold,
             )
-        simpler = onnx.load(str(out))
+        simpler = read_graph(out)
         old, new = _constants(original), _constants(simpler)
         if new <= old * _GROWTH + _SPARE:
             break
@@ -65,7 +65,7 @@ def simplify(
         return Simplified(artifact, False, remark)
     _restore_metadata(original, simpler)
     provenance = artifact.provenance.then("simplified")
-    saved = save(simpler, out, artifact.signature, provenance)
+    saved = save(simpler, out, artifact.signature, provenance, weights=out.parent)
     return _judged(artifact, saved, new / old if old else 1.0)
 
 
@@ -83,13 +83,8 @@ def _judged(before: OnnxArtifact, after: OnnxArtifact, constants: float) -> Simp
 
 
 def _constants(model: ModelProto) -> int:
-    """Bytes of all initializers and constants, subgraphs included."""
-    from toolkit.optimize.normalize import graphs
-
-    found = graphs(model.graph)
-    tensors = [t for graph in found for t in graph.initializer]
-    tensors += [a.t for g in found for n in g.node for a in n.attribute if n.op_type == "Constant"]
-    return sum(t.ByteSize() for t in tensors)
+    """Bytes of all initializers and constants, subgraphs included, wherever they are stored."""
+    return sum(map(external.size, external.tensors(model)))
 
 
 def _restore_metadata(before: ModelProto, after: ModelProto) -> None:
@@ -102,12 +97,8 @@ def _restore_metadata(before: ModelProto, after: ModelProto) -> None:
 
 def operators(artifact: OnnxArtifact) -> Counter[str]:
     """How often each operator occurs, subgraphs included."""
-    import onnx
-
-    from toolkit.optimize.normalize import graphs
-
-    model = onnx.load(str(artifact.path), load_external_data=False)
-    return Counter(node.op_type for graph in graphs(model.graph) for node in graph.node)
+    proto = read_graph(artifact.path)
+    return Counter(node.op_type for graph in graphs(proto.graph) for node in graph.node)
 
 
 def _simplify(_: object, model: str, out: str, threshold: str) -> tuple[None, dict[str, Any]]:

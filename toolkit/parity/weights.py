@@ -2,13 +2,18 @@
 
 A single weight that is off by a little may stay below what any output shows. A rewrite that folds
 something into a weight changes all of it; a tensor of which a few elements differ was damaged.
+One tensor at a time is looked at: both sides may read theirs when they are asked for them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
+
+TRANSPOSED = ".T"
+"""What an exporter puts behind the name of a matrix that it stores transposed."""
 
 _FEW = 0.1
 """The share of a tensor's elements up to which a change is damage and not a rewrite."""
@@ -17,33 +22,44 @@ _FEW = 0.1
 def damaged(original: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> list[str]:
     """A sentence for each tensor of one name, shape and dtype of which a few elements differ."""
     problems = []
-    for name, differs in _differences(original, found).items():
+    for pair in _pairs(original, found):
+        differs = pair.differs()
         count = int(differs.sum())
         if 0 < count <= max(1, _FEW * differs.size) and differs.size > 1:
             at = np.unravel_index(int(differs.argmax()), differs.shape)
             where = "[" + ", ".join(map(str, at)) + "]"
             problems.append(
-                f"weight '{name}' differs from the original's in {count} of {differs.size}"
-                f" elements: {found[name][at].item():.9g},"
-                f" expected {original[name][at].item():.9g} at {where}"
+                f"weight '{pair.name}' differs from the original's in {count} of {differs.size}"
+                f" elements: {pair.found[at].item():.9g},"
+                f" expected {pair.original[at].item():.9g} at {where}"
             )
     return problems
 
 
 def unrelated(original: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> bool:
     """True where tensors of one name have nothing in common: another draw, another training."""
-    differences = [d for d in _differences(original, found).values() if d.size > 8]
-    return bool(differences) and all(d.mean() > 1 - _FEW for d in differences)
+    large = [p.differs().mean() > 1 - _FEW for p in _pairs(original, found) if p.found.size > 8]
+    return bool(large) and all(large)
 
 
-def _differences(
-    original: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]
-) -> dict[str, np.ndarray]:
-    """Where tensors of one name, shape and dtype differ bitwise, element by element."""
-    differences = {}
-    for name in sorted(original.keys() & found.keys()):
-        ours, theirs = (np.ascontiguousarray(w[name]) for w in (original, found))
-        if ours.shape == theirs.shape and ours.dtype == theirs.dtype:
-            bits = f"u{ours.dtype.itemsize}"
-            differences[name] = np.atleast_1d(ours.view(bits) != theirs.view(bits))
-    return differences
+class Pair(NamedTuple):
+    """A tensor of the original, and the one of the file that has its name, shape and dtype."""
+
+    name: str
+    original: np.ndarray
+    found: np.ndarray
+
+    def differs(self) -> np.ndarray:
+        """Where they differ bitwise, element by element."""
+        bits = f"u{self.original.dtype.itemsize}"
+        ours, theirs = (np.ascontiguousarray(a).view(bits) for a in (self.original, self.found))
+        return np.atleast_1d(ours != theirs)
+
+
+def _pairs(original: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> Iterator[Pair]:
+    for stored in sorted(found):
+        name = stored if stored in original else stored.removesuffix(TRANSPOSED)
+        if name in original:
+            ours, theirs = original[name], found[stored] if name == stored else found[stored].T
+            if ours.shape == theirs.shape and ours.dtype == theirs.dtype:
+                yield Pair(name, ours, theirs)

@@ -106,7 +106,7 @@ def quantize(
 def _adopt(raw: Path, out: Path, signature: Signature, provenance: Provenance) -> OnnxArtifact:
     import onnx
 
-    from toolkit.optimize.normalize import drop_unused_opsets
+    from toolkit.optimize.pruning import drop_unused_opsets
 
     model = onnx.load(str(raw))
     drop_unused_opsets(model)  # the quantizer adds eight that no node uses

@@ -1,0 +1,132 @@
+"""From torch's ONNX program to a file: weights shared, the graph optimized, each written once.
+
+torch's own way writes a weight that two modules share twice, once as it is and once transposed, and
+a transposed weight loses its name.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from toolkit.external import ALIGNMENT, SMALL
+from toolkit.parity.weights import TRANSPOSED
+from toolkit.signature import Signature
+
+
+def write(program: Any, path: Path, signature: Signature) -> None:
+    """Write an unoptimized torch.onnx.ONNXProgram, weights in a file beside `path`."""
+    share(program.model.graph)
+    name_transposed(program.model.graph)
+    program.optimize()
+    graph = program.model.graph
+    _name(graph.inputs, [s.name for s in signature.inputs])
+    _name(graph.outputs, [s.name for s in signature.outputs])
+    _set_apart(graph)
+    ir.save(
+        program.model,
+        path,
+        external_data=f"{path.name}.data",
+        size_threshold_bytes=SMALL,
+        alignment=ALIGNMENT,
+        align_threshold=SMALL,
+    )
+
+
+def share(graph: ir.Graph) -> None:
+    """Make one of all weights that have the same bytes, or that are the transpose of another."""
+    kept: defaultdict[Any, list[ir.Value]] = defaultdict(list)
+    for value in [*graph.initializers.values()]:
+        bits = _bits(value)
+        if bits is None or value.is_graph_input() or value.is_graph_output():
+            continue
+        same = next((v for v in kept[_marks(bits)] if _equal(bits, _bits(v))), None)
+        if same is not None:
+            _replace(graph, value, same)
+            continue
+        if bits.ndim == 2:
+            found = kept[_marks(bits.T)]
+            if other := next((v for v in found if _equal(bits.T, _bits(v))), None):
+                node = ir.node("Transpose", [other], {"perm": [1, 0]})
+                node.outputs[0].name = f"{value.name}.transposed"
+                graph.insert_before(graph[0], node)
+                _replace(graph, value, node.outputs[0])
+                continue
+        kept[_marks(bits)].append(value)
+
+
+def name_transposed(graph: ir.Graph) -> None:
+    """Name what an optimizer makes of a transposed weight after that weight."""
+    done: dict[str, ir.Value] = {}
+    for node in [*graph]:
+        weight = node.inputs[0] if node.op_type == "Transpose" else None
+        if weight is None or not weight.is_initializer() or not _swaps(node):
+            continue
+        output, name = node.outputs[0], f"{weight.name}{TRANSPOSED}"
+        if name in done and not output.is_graph_output():
+            output.replace_all_uses_with(done[name])
+            graph.remove(node, safe=True)
+        elif name not in done and name not in graph.initializers:
+            output.name, done[name] = name, output
+
+
+def _swaps(node: ir.Node) -> bool:
+    """Does a Transpose swap the two axes of a matrix?"""
+    order = node.attributes.get("perm")
+    given = [*order.as_ints()] if order else []
+    shape = node.inputs[0].shape if node.inputs[0] else None
+    return given == [1, 0] or (not given and shape is not None and shape.rank() == 2)
+
+
+def _replace(graph: ir.Graph, value: ir.Value, other: ir.Value) -> None:
+    value.replace_all_uses_with(other)
+    assert value.name is not None
+    graph.initializers.pop(value.name)
+
+
+def _bits(value: ir.Value) -> np.ndarray | None:
+    """The content as unsigned integers, in the memory of the module; None for what is not large."""
+    tensor = value.const_value
+    if tensor is None or tensor.nbytes <= SMALL:
+        return None
+    array = tensor.numpy()
+    if array.dtype.itemsize not in (1, 2, 4, 8):
+        return None
+    return array.view(f"u{array.dtype.itemsize}")
+
+
+def _marks(bits: np.ndarray) -> Any:
+    """What differs between most tensors: the shape, the type, and a few elements."""
+    few = bits.flat[:: max(1, bits.size // 64)]
+    return bits.shape, bits.dtype.str, few.tobytes()
+
+
+def _equal(bits: np.ndarray, other: np.ndarray | None) -> bool:
+    """Element by element, a part at a time: comparing all at once takes memory for the answer."""
+    if other is None or bits.shape != other.shape:
+        return False
+    if bits.ctypes.data == other.ctypes.data and bits.strides == other.strides:
+        return True
+    rows = max(1, (1 << 22) * len(bits) // bits.size)
+    starts = range(0, len(bits), rows)
+    return all(np.array_equal(bits[i : i + rows], other[i : i + rows]) for i in starts)
+
+
+def _name(values: Iterable[ir.Value], names: Iterable[str]) -> None:
+    for value, name in zip(values, names, strict=False):  # their number is checked later
+        value.name = name
+
+
+def _set_apart(graph: ir.Graph) -> None:
+    """Rename inner values that have the name of an output: torch 2.13 writes the name twice."""
+    public = {value.name for value in (*graph.inputs, *graph.outputs)}
+    outputs = {id(value) for value in graph.outputs}
+    for node in graph.all_nodes():
+        for value in node.outputs:
+            if value.name in public and id(value) not in outputs:
+                value.name = f"{value.name}.inner"
