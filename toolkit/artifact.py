@@ -20,7 +20,7 @@ from toolkit import atomic, external
 from toolkit.domain import Choices, Interval
 from toolkit.dtypes import DTYPES, from_onnx
 from toolkit.errors import InputError, OnnxportError
-from toolkit.proto import parse_model
+from toolkit.proto import graphs, parse_model
 from toolkit.signature import Dim, Signature, TensorSpec
 
 if TYPE_CHECKING:
@@ -50,10 +50,15 @@ class Provenance:
     opset: int = 0
     traced: dict[str, int] = field(default_factory=dict)
     """The sizes of the example that the exporter saw."""
+    boundaries: dict[str, list[int]] = field(default_factory=dict)
+    """Sizes on either side of where the model decides by a size: a check tries each."""
     stages: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
     lossy: bool = False
     """True where values were rounded on purpose (int8, float16): judged by a budget."""
+
+    fingerprint: str = ""
+    """Of the model, code, versions and options that it was exported from: `toolkit.fingerprint`."""
 
     def then(self, stage: str, *, lossy: bool = False) -> Provenance:
         return replace(self, stages=(*self.stages, stage), lossy=self.lossy or lossy)
@@ -82,6 +87,9 @@ class OnnxArtifact:
 
     external: tuple[str, ...] = ()
     """Files of weights beside it, by name."""
+
+    unused: tuple[str, ...] = ()
+    """Inputs that change nothing: no node reads them. They are kept, as callers pass them."""
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -136,6 +144,7 @@ def open_artifact(
         outputs,
         assumed=given is None and carried is None,
         external=external.files(proto),
+        unused=_unused(proto, inputs),
     )
 
 
@@ -163,7 +172,7 @@ def save(
         if sum(map(external.size, external.tensors(proto))) > EXTERNAL_ABOVE:
             external.put_beside(proto, folder, path, move=weights is not None)
         else:
-            external.take_in(proto, folder)
+            external.take_in(proto, folder, move=weights is not None)
     except (OSError, ValueError) as error:
         raise InputError(f"the weights of '{path.name}' cannot be read", str(error)) from error
     with atomic.replacing(path) as scratch:
@@ -235,6 +244,13 @@ def _not_onnx(path: Path, error: Exception) -> OnnxportError:
         f"'{path}' cannot be read as ONNX: {reason[:200]}",
         f"it has {os.path.getsize(path):,} bytes; is it truncated, or not an ONNX file?",
     )
+
+
+def _unused(proto: ModelProto, inputs: tuple[Declared, ...]) -> tuple[str, ...]:
+    nodes = (node for graph in graphs(proto.graph) for node in graph.node)
+    read = {name for node in nodes for name in node.input}
+    read |= {value.name for graph in graphs(proto.graph) for value in graph.output}
+    return tuple(d.name for d in inputs if d.name not in read)
 
 
 def _set_metadata(proto: ModelProto, key: str, value: str) -> None:

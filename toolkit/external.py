@@ -117,8 +117,14 @@ class Weights(Mapping[str, "np.ndarray"]):
         return len(self._tensors)
 
 
-def take_in(proto: ModelProto, folder: Path, *, below: int | None = None) -> None:
-    """Put the bytes of tensors of at most `below` bytes (of all, without it) into the model."""
+def take_in(
+    proto: ModelProto, folder: Path, *, below: int | None = None, move: bool = False
+) -> None:
+    """Put the bytes of tensors of at most `below` bytes (of all, without it) into the model.
+
+    With `move` the files that they were in are removed.
+    """
+    sources = [folder / name for name in files(proto)] if move else []
     for tensor in tensors(proto):
         place = stored(tensor)
         if place and (below is None or place.length <= below):
@@ -127,6 +133,8 @@ def take_in(proto: ModelProto, folder: Path, *, below: int | None = None) -> Non
                 tensor.raw_data = file.read(place.length)
             del tensor.external_data[:]
             tensor.ClearField("data_location")
+    for source in sources:
+        source.unlink()
 
 
 def put_beside(proto: ModelProto, folder: Path, model: Path, *, move: bool) -> None:
