@@ -74,21 +74,21 @@ def report_is_vacuous(reason: str) -> bool:
 
 
 def _ours(model: Any, reference: Any, folder: Path, exporters: Any = None) -> tuple[Any, str]:
-    from toolkit.pipeline.export import DEFAULT_ORDER, export_model
+    from toolkit.pipeline.portfolio import Plan, default_order, export_model
 
     exported = export_model(
         model,
         reference,
         folder / "model.onnx",
-        exporters=exporters or DEFAULT_ORDER,
+        Plan(tuple(exporters or default_order()), time_limit=LIMIT / 2),
         budget=5.0,
         log=folder / "log",
     )
-    return exported.artifact, exported.attempts[-1].exporter
+    return exported.artifact, exported.artifact.provenance.exporter
 
 
 def _without_torchscript(model: Any, reference: Any, folder: Path) -> tuple[Any, str]:
-    from toolkit.pipeline.export import DEFAULT_ORDER
+    from toolkit.pipeline.portfolio import DEFAULT_ORDER
 
     names = [n for n in DEFAULT_ORDER if n not in ("torchscript", "script")]
     return _ours(model, reference, folder, names)

@@ -24,7 +24,7 @@ from rich.table import Table
 
 import toolkit
 from toolkit import versions, zoo
-from toolkit.pipeline.export import DEFAULT_ORDER
+from toolkit.pipeline.portfolio import default_order
 from toolkit.quantization import cpu
 
 MODELS: dict[str, dict[str, int]] = {
@@ -43,7 +43,7 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     found: dict[str, Any] = {"versions": versions.installed(), "processor": cpu.describe()}
     print(found["processor"], *(f"{n} {v}" for n, v in found["versions"].items()), sep=", ")
-    exporters = tuple(options.exporter or DEFAULT_ORDER)
+    exporters = tuple(options.exporter or default_order())
     with tempfile.TemporaryDirectory() as folder:
         found["rows"] = [
             row
@@ -73,7 +73,7 @@ def timed(
     return [
         {
             "model": f"{name}, {size}",
-            "exporter": exported.attempts[-1].exporter,
+            "exporter": exported.artifact.provenance.exporter,
             **eager.sizes,
             "pytorch us": 1e6 * eager.seconds,
             "onnxruntime us": 1e6 * onnx.seconds,

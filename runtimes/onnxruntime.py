@@ -61,6 +61,11 @@ class OnnxRuntime:
         return OnnxRuntimeSession(subject, device, _session(subject.path, device, self.level))
 
 
+    def newest(self) -> tuple[int, int]:
+        """The newest opset and IR version of which it loads a file: tried, once a process."""
+        return _newest()
+
+
 class Unoptimized(OnnxRuntime):
     """The graph as it is written: what a check compares the optimized one with."""
 
@@ -134,6 +139,33 @@ class OnnxRuntimeSession:
             binding.bind_output(f"y{number}", self.device)
         self._gathers[types].run_with_iobinding(binding)
         return dict(zip(state, binding.get_outputs(), strict=True))
+
+
+@cache
+def _newest() -> tuple[int, int]:
+    """It has no API for this: tiny files of rising versions are loaded until one is refused."""
+    opset, ir_version = 17, 8
+    while _loads(opset + 1, 8):
+        opset += 1
+    while _loads(17, ir_version + 1):
+        ir_version += 1
+    return opset, ir_version
+
+
+def _loads(opset: int, ir_version: int) -> bool:
+    from onnx import TensorProto, helper
+
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Abs", ["x"], ["y"])], "tiny", [x], [y])
+    imports = [helper.make_opsetid("", opset)]
+    model = helper.make_model(graph, opset_imports=imports, ir_version=ir_version)
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        ort.InferenceSession(model.SerializeToString(), options, providers=[CPU])
+    except Exception:
+        return False
+    return True
 
 
 def _gather(types: tuple[int, ...]) -> bytes:

@@ -34,7 +34,7 @@ def fingerprint(model: LoadedModel, **options: Any) -> str:
     digest.update(f"{model.signature}\n{model.origin}\n{model.digest}".encode())
     digest.update(json.dumps(versions.installed(), sort_keys=True).encode())
     try:
-        _Hasher(digest).dump(model.module)
+        _Hasher(digest).dump((model.module, model.call, model.examples))
     except Exception:  # pickling runs the module's own code
         return ""
     for path in sorted(_user_files()):
@@ -80,12 +80,11 @@ def _code(code: CodeType) -> list[Any]:
 
 def _user_files() -> Iterator[Path]:
     """Every file of Python that is loaded and not installed, and all of this project's own."""
-    own = {name for name in _OWN if name in sys.modules}
-    for name in own:
-        yield from Path(str(sys.modules[name].__file__)).parent.rglob("*.py")
+    for name in _OWN:
+        yield from (Path(__file__).parents[1] / name).rglob("*.py")
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if not file or name.partition(".")[0] in own or file.startswith(_INSTALLED):
+        if not file or name.partition(".")[0] in _OWN or file.startswith(_INSTALLED):
             continue
         if (path := Path(file)).suffix == ".py" and path.is_file():
             yield path

@@ -123,6 +123,14 @@ class Runtime(Protocol):
         """Raises MissingError where `device` does not work here, InputError for a bad file."""
 
 
+@runtime_checkable
+class Bounded(Protocol):
+    """What a runtime has, beside the rest, that can say which files it loads."""
+
+    def newest(self) -> tuple[int, int]:
+        """The newest opset of the domain ai.onnx and the newest IR version."""
+
+
 def names(group: str) -> tuple[str, ...]:
     """What is installed in a group, in no particular order."""
     return tuple(_entries(group))

@@ -14,28 +14,35 @@ from toolkit.cli import options
 @options.out
 @options.signature
 @options.weights
-@click.option(
-    "--exporter", "exporters", multiple=True, metavar="NAME", help="Only this one; repeat."
-)
-@click.option("--opset", default=20, show_default=True, help="Of the file.")
+@options.exporters
+@click.option("--every", is_flag=True, help="Try all exporters; take the fastest that holds.")
+@options.opset
+@options.target
+@options.keep_trace
 @options.budget("10s", "For the check of each candidate.")
 @options.seed
+@options.time_limit
+@options.memory_limit
 def export(
     source: str,
     out: Path,
     signature: str | None,
     weights: Path | None,
     exporters: tuple[str, ...],
-    opset: int,
+    every: bool,
+    opset: int | None,
+    target: str,
+    keep_trace: bool,
     budget: float,
     seed: int,
+    time_limit: float,
+    memory_limit: int | None,
 ) -> None:
     """Write SOURCE as an ONNX file that is proven to behave like it over its whole signature.
 
     Exporters are tried in turn; the first whose file holds wins.
     """
     import toolkit
-    from toolkit.pipeline.export import DEFAULT_ORDER
     from toolkit.report import console
 
     with console.Live() as live:
@@ -45,11 +52,16 @@ def export(
             out,
             signature=signature,
             weights=weights,
-            exporters=exporters or DEFAULT_ORDER,
+            exporters=exporters,
+            every=every,
             opset=opset,
+            target=target,
+            keep_trace=keep_trace,
             budget=budget,
             seed=seed,
+            time_limit=time_limit,
+            memory_limit=memory_limit,
             listener=live,
         )
-        live.say(f"{exported.attempts[-1].exporter}: {exported.report.summary}")
+        live.say(exported.summary)
     click.echo(str(exported.artifact.path))

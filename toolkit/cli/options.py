@@ -98,6 +98,20 @@ data = click.option(
 )
 
 
+exporters = click.option(
+    "--exporter", "exporters", multiple=True, metavar="NAME", help="Only this one; repeat."
+)
+opset = click.option(
+    "--opset", type=int, metavar="N", help="Of the file: 20, or the newest that the target loads."
+)
+target = click.option(
+    "--target", default="", metavar="RUNTIME", help="What must load it: onnxruntime==1.20."
+)
+keep_trace = click.option(
+    "--keep-trace", is_flag=True, help="Keep your source lines in the file, without folders."
+)
+
+
 def device(default: str) -> Decorator:
     return click.option(
         "--device",

@@ -17,10 +17,10 @@ from toolkit.cli import options
 @options.weights
 @options.data
 @options.min_sqnr
-@click.option(
-    "--exporter", "exporters", multiple=True, metavar="NAME", help="Only this one; repeat."
-)
-@click.option("--opset", default=20, show_default=True, help="Of the files.")
+@options.exporters
+@options.opset
+@options.target
+@options.keep_trace
 @options.device("cpu")
 @options.budget("10s", "For each check.")
 @options.seed
@@ -34,7 +34,9 @@ def ship(
     data: Path | None,
     min_sqnr: float | None,
     exporters: tuple[str, ...],
-    opset: int,
+    opset: int | None,
+    target: str,
+    keep_trace: bool,
     device: str,
     budget: float,
     seed: int,
@@ -48,14 +50,15 @@ def ship(
     float32 on this machine.
     """
     import toolkit
-    from toolkit.pipeline.export import DEFAULT_ORDER
     from toolkit.pipeline.subjects import opened_source
     from toolkit.report import console, lines
     from toolkit.sequence import is_sequence
 
     common: dict[str, Any] = {
-        "exporters": exporters or DEFAULT_ORDER,
+        "exporters": exporters,
         "opset": opset,
+        "target": target,
+        "keep_trace": keep_trace,
         "device": device,
         "fidelity": toolkit.Budget(min_sqnr=min_sqnr) if min_sqnr is not None else None,
         "budget": budget,

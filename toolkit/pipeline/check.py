@@ -15,7 +15,7 @@ import numpy as np
 from toolkit import plugins
 from toolkit.artifact import OnnxArtifact, read_weights
 from toolkit.errors import InputError, UsageError
-from toolkit.given import as_feeds
+from toolkit.examples import Feeds
 from toolkit.inference.data import Data, from_arrays, open_data
 from toolkit.inference.isolated import IsolatedSession
 from toolkit.parity.cases import Case, plan
@@ -94,7 +94,7 @@ def check(
             original = open_file(against, signature)
             reference = stack.enter_context(reference_file(original))
             shown = _shown(examples, data, original.signature, artifact)
-            reference.given = () if shown is None else as_feeds(shown, original.signature)
+            reference.given = _fitting(shown or (), original.signature)
             name = original.path.name
         else:
             claimed = signature or (None if artifact.assumed else artifact.signature)
@@ -177,6 +177,7 @@ def check_artifact(
                 notes.append(_UNRELATED)
         if session.by_position:
             notes.append(f"matched by position: {session.by_position}")
+        notes += [f"input '{name}' changes nothing" for name in artifact.unused]
         if artifact.assumed:
             notes.append(f"'{artifact.path.name}' carries no signature: its ranges are assumed")
         tally = _tally(session, reference, data) if lossy and data else evidence.tally
@@ -251,6 +252,15 @@ def _shown(
     if artifact.provenance.lossy and not known.from_data:
         return None
     return batches_in(_opened(data, known))
+
+
+def _fitting(feeds: Any, signature: Signature) -> tuple[Feeds, ...]:
+    """Mappings of arrays by input name, for a reference that is a file."""
+    several = [feeds] if isinstance(feeds, Mapping) else feeds
+    found = tuple({str(n): np.asarray(a) for n, a in feed.items()} for feed in several)
+    for feed in found:
+        signature.validate(feed)
+    return found
 
 
 def batches_in(data: Data | None) -> list[dict[str, np.ndarray]]:

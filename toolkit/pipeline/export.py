@@ -49,9 +49,9 @@ def export(
     exporter, which runs in a process of its own.
 
     Where `out` was exported from the same model, code and versions with the same options, and
-    still holds on two cases, it is left as it is (`unchanged`). Raises ParityError where every file that came out differs from the
-    original, InputError where no exporter wrote one; what the exporters printed is then in `out`
-    with `.log` appended.
+    still holds on two cases, it is left as it is (`unchanged`). Raises ParityError where every file
+    that came out differs from the original, InputError where no exporter wrote one; what the
+    exporters printed is then in `out` with `.log` appended.
     """
     out = Path(out)
     plan = Plan(

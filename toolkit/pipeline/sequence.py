@@ -16,7 +16,6 @@ from toolkit.inference.data import CALIBRATION_ROWS
 from toolkit.inference.generation import Generator, prompts_of, room_after, written
 from toolkit.model import LoadedModel
 from toolkit.parity.fidelity import Budget
-from toolkit.pipeline.export import DEFAULT_OPSET, DEFAULT_ORDER
 from toolkit.pipeline.generate import (
     bundle_generator,
     eager_generator,
@@ -50,8 +49,10 @@ def ship_sequence(
     *,
     weights: Path | str | None = None,
     data: Path | str | Mapping[str, np.ndarray] | None = None,
-    exporters: Sequence[str] = DEFAULT_ORDER,
-    opset: int = DEFAULT_OPSET,
+    exporters: Sequence[str] = (),
+    opset: int | None = None,
+    target: str = "",
+    keep_trace: bool = False,
     device: str = "cpu",
     fidelity: Budget | None = None,
     budget: float = 10.0,
@@ -83,6 +84,8 @@ def ship_sequence(
                 data=calibration.get(name),
                 exporters=exporters,
                 opset=opset,
+                target=target,
+                keep_trace=keep_trace,
                 device=device,
                 fidelity=fidelity,
                 budget=budget,

@@ -77,7 +77,7 @@ def _shipped(
 def _row(name: str, bundle: Bundle, tokens: str = "") -> Verified:
     return Verified(
         name,
-        exporter=bundle.exported.attempts[-1].exporter,
+        exporter=bundle.exported.artifact.provenance.exporter,
         coverage=bundle.exported.report.coverage,
         nodes=bundle.simplified.remark.partition(" (")[0],
         int8=_int8(bundle),
