@@ -100,7 +100,7 @@ def _write(
 
 def _program(model: LoadedModel, *, strict: bool) -> torch.export.ExportedProgram:
     """The program, for all that the signature declares. Raises ExportRefused where it is less."""
-    flat, inputs = Flat(model.module, model.signature), example(model.signature, model.examples)
+    flat, inputs = model.flat(), example(model.signature, model.examples)
     program, violated = None, None
     try:
         program = _exported(flat, inputs, _shapes(model.signature), strict)

@@ -20,13 +20,13 @@ import sympy
 import torch
 from torch.utils import _pytree as pytree
 
-from toolkit import model as flattening
+from toolkit import calls, model as flattening, structure
 from toolkit.errors import ExportRefused
 from toolkit.signature import Dim, Signature
 
 _NOT_THE_USERS = (
     *(str(Path(file).parent) for file in (torch.__file__, logging.__file__, __file__)),
-    flattening.__file__,
+    *(str(module.__file__) for module in (flattening, calls, structure)),
     "<",
 )
 _MOST_EXPRESSIONS = 200

@@ -12,7 +12,7 @@ import torch
 
 from exporters.example import axes, example
 from exporters.refusal import refused
-from toolkit.model import Flat, LoadedModel
+from toolkit.model import LoadedModel
 
 _NEWEST_OPSET = 20  # torch.onnx._constants.ONNX_TORCHSCRIPT_EXPORTER_MAX_OPSET in torch 2.13
 
@@ -26,7 +26,7 @@ class TorchScript:
         try:
             with torch.no_grad():
                 torch.onnx.export(
-                    Flat(model.module, model.signature),
+                    model.flat(),
                     example(model.signature, model.examples),
                     str(path),
                     dynamo=False,

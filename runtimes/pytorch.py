@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from toolkit.artifact import OnnxArtifact
-from toolkit.errors import InputError
-from toolkit.model import Flat, LoadedModel, refusal, to_array, to_tensor
+from toolkit.errors import InputError, OnnxportError
+from toolkit.model import LoadedModel, refusal, to_array, to_tensor
 from toolkit.plugins import Availability
 
 
@@ -56,7 +56,7 @@ class PyTorchSession:
     def __init__(self, model: LoadedModel, device: str, precision: torch.dtype | None) -> None:
         self.signature = model.signature
         self.device = device
-        self._flat, self._precision = Flat(model.module, model.signature), precision
+        self._flat, self._precision = model.flat(), precision
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Raises InputError where the module raises: its signature promises what it cannot do."""
@@ -77,6 +77,8 @@ class PyTorchSession:
             # Not inference_mode: a module that caches a tensor in forward could not be exported.
             with torch.no_grad():
                 outputs = self._flat(*tensors)
+        except OnnxportError:
+            raise
         except Exception as error:
             raise refusal(error, feeds) from error
         named = [

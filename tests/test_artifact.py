@@ -113,6 +113,15 @@ def test_a_foreign_file_may_return_its_input(tmp_path: Path) -> None:
     assert [d.name for d in read.outputs] == ["y", "x"]
 
 
+def test_an_input_that_no_node_reads_is_marked(tmp_path: Path) -> None:
+    proto = model()
+    proto.graph.input.append(proto.graph.input[0])
+    proto.graph.input[-1].name = "spare"
+    read = open_artifact(written(tmp_path / "m.onnx", proto))
+    assert [d.name for d in read.inputs] == ["x", "spare"]
+    assert read.unused == ("spare",)
+
+
 def test_a_foreign_file_names_its_tool_and_opset(tmp_path: Path) -> None:
     read = open_artifact(written(tmp_path / "m.onnx", model()))
     assert (read.provenance.exporter, read.provenance.opset) == ("other", 20)

@@ -12,7 +12,8 @@ FILES = sorted(str(p.relative_to(ROOT)) for p in ROOT.rglob("*.py"))
 CONTRACT = (
     *("artifact", "atomic", "crash", "domain", "dtypes", "errors", "examples", "forked", "grammar"),
     "isolation",
-    *("model", "plugins", "proto", "pt2", "sequence", "signature", "source"),
+    *("calls", "given", "structure", "model", "plugins", "proto", "pt2", "sequence", "signature"),
+    "source",
 )
 STAGES = ("parity", "optimize", "quantization", "inference", "report")
 TOP = ("pipeline", "cli")

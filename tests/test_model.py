@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from toolkit.dtypes import DTYPES
 from toolkit.errors import InputError
 from toolkit.examples import draw
-from toolkit.model import Flat, LoadedModel, flatten, observed, to_array, to_tensor
+from toolkit.model import Flat, LoadedModel, observed, to_array, to_tensor
 from toolkit.signature import Signature, TensorSpec
+from toolkit.structure import flatten
 
 T = torch.zeros(2)
 
@@ -66,19 +67,6 @@ def outputs(function: Callable[..., Any], signature: str) -> list[str]:
 )
 def test_outputs_are_named_by_their_path(value: Any, names: list[str]) -> None:
     assert [name for name, _ in flatten(value)] == names
-
-
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [
-        (5, "the model returns a int as 'output'"),
-        ({"a": ["text"]}, "the model returns a str as 'a.0'"),
-        ({"state": object()}, "the model returns a object as 'state'"),
-    ],
-)
-def test_refuses_to_return_anything_but_tensors(value: Any, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        flatten(value)
 
 
 def test_names_that_forward_does_not_know_go_by_position() -> None:
@@ -174,7 +162,9 @@ def test_refuses_a_declared_output_that_the_model_contradicts(declared: str, mes
         (lambda x: x.reshape(3, 7), "PyTorch itself refuses x [5, 4]: shape '[3, 7]' is invalid"),
         (lambda x: x if len(x) == 5 else x @ x, "PyTorch itself refuses x [7, 4]: "),
         (lambda x: None, "the model returns no tensor"),
-        (lambda x: x.to(torch.complex64), "the model returns complex64 tensors"),
+        (lambda x: x.to(torch.float8_e5m2), "the model returns float8_e5m2 tensors"),
+        (lambda x: {"x": x, "y": x if len(x) > 5 else None}, "depends on its input: 'y' is there"),
+        (lambda x: {"x": x, "y": x if len(x) < 6 else None}, "'y' is not there for some"),
         (lambda x: x.sum() if len(x) > 5 else x, "has 2 dimensions at one size and 0 at another"),
     ],
 )
@@ -192,3 +182,51 @@ def test_arrays_of_every_dtype_go_to_tensors_and_back(dtype: str) -> None:
     tensor = to_tensor(array, dtype)
     assert str(tensor.dtype) == f"torch.{dtype}"
     np.testing.assert_array_equal(to_array(tensor), array)
+
+
+TREE = "x: float32[batch, nodes] in data; where batch = 1..8, nodes = 1..8"
+
+
+def on_examples(function: Callable[[Tensor], Any], *shapes: tuple[int, int]) -> list[str]:
+    given = tuple({"x": np.ones(shape, np.float32)} for shape in shapes)
+    signature = Signature.parse(TREE)
+    model = LoadedModel(Function(function).eval(), signature, "f", examples=given)
+    return [str(s.shape) for s in observed(model).signature.outputs]
+
+
+@pytest.mark.parametrize(
+    ("function", "shapes", "expected"),
+    [
+        (lambda x: x.T, [(2, 3), (5, 4)], "('nodes', 'batch')"),
+        (lambda x: x, [(2, 3)], "('batch', 'nodes')"),
+        (lambda x: x, [(3, 3)], "(3, 3)"),
+        (lambda x: x.sum(1, keepdim=True), [(1, 3)], "('batch', 1)"),
+        (lambda x: torch.cat([x, x]), [(2, 3), (4, 3)], "('output_0', 'nodes')"),
+    ],
+)
+def test_outputs_are_observed_on_the_examples_where_values_come_from_data(
+    function: Callable[[Tensor], Any], shapes: list[tuple[int, int]], expected: str
+) -> None:
+    assert on_examples(function, *shapes) == [expected]
+
+
+def test_values_from_data_need_examples() -> None:
+    with pytest.raises(InputError, match="the values of 'x' come from data only"):
+        on_examples(lambda x: x)
+
+
+def test_a_run_that_returns_something_else_than_was_observed_is_refused() -> None:
+    flat = Flat(
+        Function(lambda x: (x, x) if x.sum() > 0 else (x,)),
+        Signature.parse("x: float32[2]"),
+        returns=("output_0",),
+    )
+    assert len(flat(T)) == 1
+    with pytest.raises(InputError, match="'output_1' is there for some"):
+        flat(T + 1)
+
+
+def test_text_among_the_outputs_is_a_note() -> None:
+    signature = Signature.parse(BATCH)
+    model = LoadedModel(Function(lambda x: {"x": x, "kind": "mean"}).eval(), signature, "f")
+    assert observed(model).notes == ("output 'kind' is a str: it is left out",)

@@ -1,5 +1,7 @@
 """A PyTorch model held to a signature: tensors in by position, named tensors out.
 
+What its arguments look like is said in `toolkit.calls`, what it returns in `toolkit.structure`.
+
 Where it comes from is `toolkit.source`'s business; running it is the runtimes'.
 """
 
@@ -7,18 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from inspect import Parameter, signature as python_signature
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 
 from toolkit import examples
+from toolkit.calls import Call, named
 from toolkit.dtypes import DTYPES, numpy_dtype
 from toolkit.errors import InputError, OnnxportError
 from toolkit.examples import Feeds
 from toolkit.signature import Signature, TensorSpec
+from toolkit.structure import flatten
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,14 @@ class LoadedModel:
     examples: tuple[Feeds, ...] = ()
     """Inputs that came with the model: the first cases of its checks, and the only ones where the
     signature says that values come from data."""
+    call: Call | None = None
+    """How an example called it; without one the names of the signature say."""
+    returns: tuple[str, ...] = ()
+    """The path of each output in what the module returns, as it was observed."""
+
+    def flat(self) -> Flat:
+        """Tensors in, tensors out: what exporters trace and sessions run."""
+        return Flat(self.module, self.signature, self.call, self.returns)
 
     @property
     def parameters(self) -> int:
@@ -49,47 +60,41 @@ class Flat(nn.Module):
     """The module with tensors in (in the order of the signature) and a tuple of tensors out.
 
     What exporters and sessions see, so that keyword arguments and nested outputs are dealt with in
-    one place. The module itself is the attribute `model`.
+    one place. The module itself is the attribute `model`. Raises InputError where the module
+    returns other outputs than `returns`.
     """
 
-    def __init__(self, model: nn.Module, signature: Signature) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        signature: Signature,
+        call: Call | None = None,
+        returns: tuple[str, ...] = (),
+    ) -> None:
         super().__init__()
         self.model = model
-        self._keywords = _keywords(model, [s.name for s in signature.inputs])
+        self._arguments = (call or named(model, signature.inputs)).arguments
+        self._returns = returns
         self.training = model.training
 
     def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        if self._keywords:
-            result = self.model(**dict(zip(self._keywords, tensors, strict=True)))
-        else:
-            result = self.model(*tensors)
-        return tuple(tensor for _, tensor in flatten(result))
+        arguments, keywords = self._arguments(tensors)
+        found = flatten(self.model(*arguments, **keywords))
+        if self._returns:
+            _require_same(self._returns, [name for name, _ in found])
+        return tuple(tensor for _, tensor in found)
 
 
-def flatten(value: Any, name: str = "") -> list[tuple[str, torch.Tensor]]:
-    """The tensors in what a module returned, in order, each with a name made of its path.
-
-    A lone tensor is `output`; keys of dicts and fields of named tuples and dataclasses are used as
-    they are, positions count from 0. None is left out. Raises InputError for anything else.
-    """
-    if isinstance(value, torch.Tensor):
-        return [(name or "output", value)]
-    if value is None:
-        return []
-    if isinstance(value, Mapping):
-        items = [(str(k), v) for k, v in value.items()]
-    elif hasattr(value, "_fields"):
-        items = list(zip(value._fields, value, strict=True))
-    elif isinstance(value, (tuple, list)):
-        items = [(str(i) if name else f"output_{i}", v) for i, v in enumerate(value)]
-    elif hasattr(value, "__dataclass_fields__"):
-        items = [(field, getattr(value, field)) for field in value.__dataclass_fields__]
-    else:
-        raise InputError(
-            f"the model returns a {type(value).__name__} as '{name or 'output'}'",
-            "return tensors, alone or in tuples, lists and dicts",
-        )
-    return [t for key, v in items for t in flatten(v, f"{name}.{key}" if name else key)]
+def _require_same(expected: Sequence[str], found: Sequence[str]) -> None:
+    if list(expected) == list(found):
+        return
+    odd = next((n for n in (*expected, *found) if (n in expected) != (n in found)), None)
+    what = "the order of its outputs" if odd is None else f"'{odd}'"
+    missing = "another one" if odd is None else "not there" if odd in expected else "there"
+    raise InputError(
+        f"what the model returns depends on its input: {what} is {missing} for some",
+        "return the same structure for every size and value",
+    )
 
 
 def to_tensor(array: np.ndarray, dtype: str) -> torch.Tensor:
@@ -104,8 +109,12 @@ def observed(model: LoadedModel) -> LoadedModel:
 
     Where values come from data only, as seen on the examples.
     """
-    runs = [Run(sizes, *_try_out(model, feeds)) for sizes, feeds in _trials(model)]
+    call = model.call or named(model.module, model.signature.inputs)
+    left_out: list[str] = []
+    runs = [Run(at, *_try_out(model, call, feeds, left_out)) for at, feeds in _trials(model)]
     found, declared = runs[0].names, model.signature.outputs
+    for run in runs[1:]:
+        _require_same(found, run.names)
     names = [s.name for s in declared] or _output_names(model, found)
     if len(names) != len(found):
         raise InputError(
@@ -123,7 +132,12 @@ def observed(model: LoadedModel) -> LoadedModel:
                 f"the model returns {seen.dtype}{list(seen.shape)}",
                 "correct the signature, or leave outputs out: they are observed",
             )
-    return replace(model, signature=model.signature.with_outputs(declared or outputs))
+    return replace(
+        model,
+        signature=model.signature.with_outputs(declared or outputs),
+        returns=tuple(found),
+        notes=tuple(dict.fromkeys((*model.notes, *(f"output {text}" for text in left_out)))),
+    )
 
 
 class Run(NamedTuple):
@@ -172,18 +186,20 @@ def _other_sizes(signature: Signature, first: Mapping[str, int]) -> dict[str, in
     return second
 
 
-def _try_out(model: LoadedModel, feeds: Feeds) -> tuple[list[str], list[torch.Tensor]]:
-    specs = {s.name: s for s in model.signature.inputs}
-    tensors = {name: to_tensor(feeds[name], s.dtype) for name, s in specs.items()}
-    names = _keywords(model.module, list(specs))
+def _try_out(
+    model: LoadedModel, call: Call, feeds: Feeds, left_out: list[str]
+) -> tuple[list[str], list[torch.Tensor]]:
+    arguments, keywords = call.arguments(
+        [to_tensor(feeds[s.name], s.dtype) for s in model.signature.inputs]
+    )
     try:
         with torch.no_grad():
-            result = model.module(**tensors) if names else model.module(*tensors.values())
+            result = model.module(*arguments, **keywords)
     except OnnxportError:
         raise
     except Exception as error:
         raise refusal(error, feeds) from error
-    found = flatten(result)
+    found = flatten(result, left_out=left_out)
     if not found:
         raise InputError("the model returns no tensor", "return at least one")
     return [name for name, _ in found], [tensor for _, tensor in found]
@@ -243,28 +259,6 @@ def _shape(
             supposed = signature.from_data and len(same) == 1 and (came[0] > 1 or axis == 0)
             shape.append(same[0] if supposed else came[0])
     return tuple(shape)
-
-
-def _keywords(module: nn.Module, names: list[str]) -> tuple[str, ...]:
-    """The names, where all of them are parameters of `forward`; none where they go by position.
-
-    Raises InputError where some are parameters but stand at another position: that is a slip.
-    """
-    parameters = [
-        p.name
-        for p in python_signature(module.forward).parameters.values()
-        if p.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
-    ]
-    if all(name in parameters for name in names):
-        return () if names == parameters[: len(names)] else tuple(names)
-    for position, name in enumerate(names):
-        if name in parameters and parameters.index(name) != position:
-            raise InputError(
-                f"input '{name}' is number {position + 1} of the signature and number "
-                f"{parameters.index(name) + 1} of forward({', '.join(parameters)})",
-                "name all inputs as forward does, or list them in its order",
-            )
-    return ()
 
 
 def first_line(error: BaseException) -> str:

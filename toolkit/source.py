@@ -24,8 +24,10 @@ import torch
 from torch import nn
 
 from toolkit import plugins, sequence
+from toolkit.calls import Call
 from toolkit.errors import InputError, OnnxportError
-from toolkit.given import as_feeds
+from toolkit.examples import Feeds
+from toolkit.given import read
 from toolkit.model import LoadedModel, first_line, observed
 from toolkit.signature import Signature
 
@@ -69,9 +71,9 @@ def load(
     contract = _contract(module, signature or own, origin)
     digest = _load_weights(module, Path(weights)) if weights else ""
     notes = (*said, *_into_eval_mode(module))
-    examples = shown if examples is None else examples
-    feeds = () if examples is None else as_feeds(examples, contract)
-    model = LoadedModel(module, contract, origin or type(module).__name__, notes, digest, feeds)
+    call, feeds = _shown(module, contract, shown, examples)
+    origin = origin or type(module).__name__
+    model = LoadedModel(module, contract, origin, notes, digest, feeds, call)
     return sequence.part(model, part) if part else observed(model)
 
 
@@ -80,6 +82,19 @@ def _unpacked(found: Any) -> tuple[Any, Any, Any]:
     if isinstance(found, tuple) and len(found) in (2, 3):
         return found[0], found[1], found[2] if len(found) == 3 else None
     return found, None, None
+
+
+def _shown(
+    module: nn.Module, contract: Signature, own: Any, given: Any
+) -> tuple[Call | None, tuple[Feeds, ...]]:
+    """How the examples call the module, and the feeds: those given, else those it came with."""
+    call: Call | None = None
+    feeds: tuple[Feeds, ...] = ()
+    for examples in (own, given):
+        if examples is not None:
+            seen, feeds = read(examples, module, contract)
+            call = seen or call
+    return call, feeds
 
 
 def _without_part(source: str) -> tuple[str, str]:
