@@ -100,7 +100,6 @@ def _torch(model: Any, reference: Any, folder: Path, *, dynamo: bool) -> tuple[A
 
     from exporters.example import axes, example
     from toolkit.artifact import open_artifact
-    from toolkit.model import Flat
     from toolkit.quiet import printing_to
 
     specs = (*model.signature.inputs, *model.signature.outputs)
@@ -113,8 +112,8 @@ def _torch(model: Any, reference: Any, folder: Path, *, dynamo: bool) -> tuple[A
     path = folder / "model.onnx"
     with printing_to(folder / "log"), torch.no_grad():
         torch.onnx.export(
-            Flat(model.module, model.signature),
-            example(model.signature),
+            model.flat(),
+            example(model.signature, model.examples),
             str(path),
             dynamo=dynamo,
             input_names=[s.name for s in model.signature.inputs],
