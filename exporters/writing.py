@@ -20,7 +20,7 @@ from toolkit.signature import Signature
 
 
 def write(program: Any, path: Path, signature: Signature) -> None:
-    """Write an unoptimized torch.onnx.ONNXProgram, weights in a file beside `path`."""
+    """Write an unoptimized torch.onnx.ONNXProgram, large weights in a file beside `path`."""
     share(program.model.graph)
     name_transposed(program.model.graph)
     program.optimize()
@@ -28,10 +28,12 @@ def write(program: Any, path: Path, signature: Signature) -> None:
     _name(graph.inputs, [s.name for s in signature.inputs])
     _name(graph.outputs, [s.name for s in signature.outputs])
     _set_apart(graph)
+    weights = [v.const_value for g in program.model.graphs() for v in g.initializers.values()]
+    heavy = any(tensor is not None and tensor.nbytes > SMALL for tensor in weights)
     ir.save(
         program.model,
         path,
-        external_data=f"{path.name}.data",
+        external_data=f"{path.name}.data" if heavy else None,
         size_threshold_bytes=SMALL,
         alignment=ALIGNMENT,
         align_threshold=SMALL,

@@ -1,5 +1,7 @@
 """Weights compared bit by bit: damage is told from a rewrite."""
 
+from collections.abc import Iterator, Mapping
+
 import numpy as np
 
 from toolkit.parity.weights import damaged, unrelated
@@ -41,3 +43,40 @@ def test_another_draw_of_the_same_model_is_unrelated() -> None:
 def test_weights_that_are_partly_the_same_are_related() -> None:
     found = {"w": ORIGINAL["w"] * 2, "v": np.arange(20.0)}
     assert not unrelated({**ORIGINAL, "v": np.arange(20.0)}, found)
+
+
+def test_a_matrix_that_is_stored_transposed_is_compared_the_right_way_round() -> None:
+    found = ORIGINAL["w"].T.copy()
+    assert damaged(ORIGINAL, {"w.T": found}) == []
+    found[4, 3] *= 1.01
+    (problem,) = damaged(ORIGINAL, {"w.T": found})
+    assert problem.startswith("weight 'w' differs")
+    assert problem.endswith("at [3, 4]")
+
+
+def test_a_weight_whose_own_name_ends_like_a_transposed_one_is_itself() -> None:
+    weights = {**ORIGINAL, "w.T": ORIGINAL["w"] + 1}
+    assert damaged(weights, dict(weights)) == []
+
+
+class Reading(Mapping[str, np.ndarray]):
+    """Says which tensors were asked for."""
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        self.read.append(name)
+        return ORIGINAL["w"]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("other", "w"))
+
+    def __len__(self) -> int:
+        return 2
+
+
+def test_only_tensors_that_both_have_are_read() -> None:
+    found = Reading()
+    assert damaged(ORIGINAL, found) == []
+    assert found.read == ["w"]
