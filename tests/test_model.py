@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from toolkit.dtypes import DTYPES
 from toolkit.errors import InputError
 from toolkit.examples import draw
-from toolkit.model import Flat, LoadedModel, observed, to_array, to_tensor
+from toolkit.model import Flat, LoadedModel, held_to, observed, to_array, to_tensor
 from toolkit.signature import Signature, TensorSpec
 from toolkit.structure import flatten
 
@@ -132,6 +132,21 @@ def test_outputs_are_observed_with_the_dimensions_they_follow(
     function: Callable[[Tensor], Any], signature: str, expected: list[str]
 ) -> None:
     assert outputs(function, signature) == expected
+
+
+def test_a_size_that_is_the_same_sum_twice_is_not_taken_for_fixed() -> None:
+    signature = "new: float32[t, 4]; old: float32[p, 4]; where t = 1..4, p = 0..5"
+    assert outputs(lambda new, old: torch.cat([old, new]), signature) == [
+        "output: float32[output_0, 4]"
+    ]
+
+
+def test_another_signature_keeps_the_examples_that_fit() -> None:
+    given = tuple({"x": np.ones((n, 4), np.float32)} for n in (2, 9))
+    model = LoadedModel(Function(lambda x: x), Signature.parse(BATCH), "f", examples=given)
+    less = held_to(model, Signature.parse("x: float32[n, 4]; where n = 1..4"))
+    assert [len(feed["x"]) for feed in less.examples] == [2]
+    assert str(less.signature).endswith("-> output: float32[n, 4]")
 
 
 def test_a_declared_output_keeps_its_name_and_the_names_of_its_sizes() -> None:

@@ -7,7 +7,7 @@ Where it comes from is `toolkit.source`'s business; running it is the runtimes'.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -105,7 +105,7 @@ def to_tensor(array: np.ndarray, dtype: str) -> torch.Tensor:
 
 
 def observed(model: LoadedModel) -> LoadedModel:
-    """The model with its outputs declared: names, dtypes and shapes as seen at two sizes.
+    """The model with its outputs declared: names, dtypes and shapes as seen at a few sizes.
 
     Where values come from data only, as seen on the examples.
     """
@@ -140,6 +140,20 @@ def observed(model: LoadedModel) -> LoadedModel:
     )
 
 
+def held_to(model: LoadedModel, signature: Signature) -> LoadedModel:
+    """The model under another signature, with those of its examples that fit; observed again."""
+    fitting = tuple(feed for feed in model.examples if _fits(feed, signature))
+    return observed(replace(model, signature=signature, examples=fitting))
+
+
+def _fits(feed: Feeds, signature: Signature) -> bool:
+    try:
+        signature.validate(feed)
+    except InputError:
+        return False
+    return True
+
+
 class Run(NamedTuple):
     """What the module returned when it was tried: at which sizes, under which names."""
 
@@ -160,8 +174,17 @@ def _trials(model: LoadedModel) -> list[tuple[Mapping[str, int], Feeds]]:
     second = _other_sizes(model.signature, first)
     return [
         (at, examples.feeds(model.signature, at, "uniform", np.random.default_rng(0)))
-        for at in (first, second)
+        for at in (first, second, *_mixed(first, second))
     ]
+
+
+def _mixed(first: Mapping[str, int], second: Mapping[str, int]) -> Iterator[dict[str, int]]:
+    """Between the two, so that any two dimensions once differ in whose size they take.
+
+    3 + 5 tokens are 8 and so are 6 + 2: of two runs alone that size would look fixed.
+    """
+    for bit in range((len(first) - 1).bit_length()):
+        yield {name: (first, second)[n >> bit & 1][name] for n, name in enumerate(first)}
 
 
 def _keeps(shape: tuple[int | str, ...], number: int, runs: Sequence[Run]) -> bool:

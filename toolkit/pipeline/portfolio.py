@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from toolkit.errors import (
 from toolkit.examples import sample
 from toolkit.inference.isolated import IsolatedSession
 from toolkit.latency import measure, typical_sizes
-from toolkit.model import LoadedModel, observed
+from toolkit.model import LoadedModel, held_to
 from toolkit.narrowing import in_one_line, narrowed
 from toolkit.optimize.normalize import normalize
 from toolkit.parity.reference import Reference
@@ -293,7 +293,7 @@ def _narrower(model: LoadedModel, tour: _Tour, checks: Mapping[str, Any]) -> str
     if signature is None:
         return ""
     try:
-        less = observed(replace(model, signature=signature))
+        less = held_to(model, signature)
         folder = tour.out.parent / "narrower"
         folder.mkdir()
         again = _Tour(
