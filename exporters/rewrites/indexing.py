@@ -1,0 +1,86 @@
+"""Selections and writes by index or mask that torchlib lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from exporters.rewrites import Family
+
+
+def _masked_select(x: Tensor, mask: Tensor) -> Tensor:
+    x, mask = torch.broadcast_tensors(x, mask)
+    places = mask.reshape(-1).nonzero().squeeze(1)
+    return x.reshape(-1).index_select(0, places)
+
+
+def _nonzero_static(x: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
+    """The first `size` places that are not zero, padded with `fill_value`."""
+    flat = (x != 0).reshape(-1)
+    rank = flat.to(torch.int64).cumsum(0)
+    wanted = torch.arange(1, size + 1, device=x.device).unsqueeze(1)
+    # As many elements come before the r-th one as have a rank below r.
+    place = (rank < wanted).sum(1)
+    found = place < flat.shape[0]
+    columns = []
+    for length in reversed(x.shape):
+        columns.append(place % length if length else place)
+        place = place // length if length else place
+    if not columns:
+        return torch.zeros(size, 0, dtype=torch.int64, device=x.device)
+    columns.reverse()
+    return torch.where(found.unsqueeze(1), torch.stack(columns, 1), fill_value)
+
+
+def _index_reduce(
+    x: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True
+) -> Tensor:
+    if x.dim() == 0:
+        x, source = x.unsqueeze(0), source.reshape(1)
+        return _index_reduce(
+            x, 0, index.reshape(1), source, reduce, include_self=include_self
+        ).squeeze(0)
+    shape = [1] * x.dim()
+    shape[dim] = -1
+    places = index.reshape(shape).expand_as(source)
+    return x.scatter_reduce(dim, places, source, reduce, include_self=include_self)
+
+
+def _put(x: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
+    flat, places, values = x.reshape(-1), index.reshape(-1), source.reshape(-1)
+    places = torch.where(places < 0, places + flat.shape[0], places)
+    written = flat.scatter_add(0, places, values) if accumulate else flat.scatter(0, places, values)
+    return written.reshape(x.shape)
+
+
+def _diagonal_scatter(
+    x: Tensor, source: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1
+) -> Tensor:
+    x = x.movedim((dim1, dim2), (-2, -1))
+    rows = torch.arange(x.shape[-2], device=x.device)
+    columns = torch.arange(x.shape[-1], device=x.device)
+    on = columns - rows.unsqueeze(1) == offset
+    if source.shape[-1] == 0:
+        return x.movedim((-2, -1), (dim1, dim2)).clone()
+    if offset >= 0:
+        values = source.index_select(-1, rows.clamp(max=source.shape[-1] - 1)).unsqueeze(-1)
+    else:
+        values = source.index_select(-1, columns.clamp(max=source.shape[-1] - 1)).unsqueeze(-2)
+    return torch.where(on, values, x).movedim((-2, -1), (dim1, dim2))
+
+
+def _decompositions() -> dict[object, Callable[..., Any]]:
+    aten = torch.ops.aten
+    return {
+        aten.masked_select.default: _masked_select,
+        aten.nonzero_static.default: _nonzero_static,
+        aten.index_reduce.default: _index_reduce,
+        aten.put.default: _put,
+        aten.diagonal_scatter.default: _diagonal_scatter,
+    }
+
+
+FAMILY = Family("indexing", decompositions=_decompositions())
