@@ -30,7 +30,18 @@ class Family:
     translations: Mapping[Operator, Callable[..., Any]] = field(default_factory=dict)
 
 
-_FAMILIES = ("recurrent",)
+_FAMILIES = (
+    "recurrent",
+    "bessel",
+    "gamma",
+    "linalg",
+    "polynomials",
+    "probability",
+    "pointwise",
+    "cumulative",
+    "sorting",
+    "indexing",
+)
 """The files of this folder that have a FAMILY, in the order in which their contexts are entered."""
 
 
