@@ -245,3 +245,10 @@ def test_text_among_the_outputs_is_a_note() -> None:
     signature = Signature.parse(BATCH)
     model = LoadedModel(Function(lambda x: {"x": x, "kind": "mean"}).eval(), signature, "f")
     assert observed(model).notes == ("output 'kind' is a str: it is left out",)
+
+
+def test_a_tied_weight_is_known_by_all_its_names() -> None:
+    module = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    module[1].weight = module[0].weight
+    found = LoadedModel(module, Signature.parse("x: float32[n, 3]; where n = 1..4"), "here")
+    assert sorted(found.weights()) == ["0.bias", "0.weight", "1.bias", "1.weight"]

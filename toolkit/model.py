@@ -51,8 +51,12 @@ class LoadedModel:
         return sum(p.numel() for p in self.module.parameters())
 
     def weights(self) -> dict[str, np.ndarray]:
-        """Parameters and buffers by name, without a copy where they are on the CPU."""
-        state = (*self.module.named_parameters(), *self.module.named_buffers())
+        """Parameters and buffers by all their names, without a copy where they are on the CPU.
+
+        A tied one has several: a file may call it by any of them.
+        """
+        named = (self.module.named_parameters, self.module.named_buffers)
+        state = [pair for find in named for pair in find(remove_duplicate=False)]
         return {name: to_array(tensor) for name, tensor in state}
 
 
