@@ -32,6 +32,7 @@ class Family:
 
 _FAMILIES = (
     "recurrent",
+    "losses",
     "bessel",
     "gamma",
     "linalg",
