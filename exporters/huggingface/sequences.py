@@ -1,0 +1,310 @@
+"""Models of transformers that write, as sequence models of this project (`toolkit.sequence`).
+
+The state of a decoder is its KV cache: `past.N.key` and `past.N.value` of each layer, [batch,
+heads, past, width], and the mask of what came before. Each layer keeps its whole past, a layer with
+a sliding window too: the model's own mask leaves out what the window does not reach. The encoder's
+graph also computes keys and values of the cross-attention, so that no step computes them again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from exporters.huggingface.graph import Graph, parameters
+from exporters.huggingface.inputs import Ranges, positions, text_config, vocabulary
+from toolkit import examples
+from toolkit.domain import Choices, Interval
+from toolkit.model import to_tensor
+from toolkit.sequence import IDS, LOGITS, MASK, PAST, PRESENT, Generation
+from toolkit.signature import Dim, Signature, TensorSpec
+
+Pairs = list[tuple[Tensor, Tensor]]
+"""Keys and values of each layer."""
+
+_STATE = 1024
+"""The longest state that is promised, where the model has no shorter limit: cases are checked."""
+
+
+class Writer(Graph):
+    """The whole model as one graph (for training), and the parts that it is run as."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        names: Sequence[str],
+        parts: dict[str, tuple[nn.Module, Signature]],
+        generation: Generation,
+    ) -> None:
+        super().__init__(model, names)
+        self.generation = generation
+        self.parts = {name: signature for name, (_, signature) in parts.items()}
+        for name, (module, _) in parts.items():
+            self.add_module(name, module.eval())
+
+
+class Decoder(nn.Module):
+    """New tokens and the state after the old ones to scores of the next and the state after both.
+
+    ids [batch, tokens]; mask [batch, tokens], 0 where a row is padded on the left; past_mask
+    [batch, past]; past: key and value of each layer. A padded token stands at position 0, as in
+    transformers' own generate.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self._places = "position_ids" in parameters(model)
+
+    def forward(
+        self, ids: Tensor, mask: Tensor, past_mask: Tensor, *past: Tensor
+    ) -> dict[str, Tensor]:
+        seen = torch.cat((past_mask, mask), dim=1)
+        cache = _cache(_pairs(past))
+        places = {}
+        if self._places:
+            every = (seen.cumsum(1) - 1).clamp(min=0)
+            places["position_ids"] = every[:, past_mask.shape[1] :]
+        found = self.model(
+            input_ids=ids, attention_mask=seen, past_key_values=cache, use_cache=True, **places
+        )
+        return {LOGITS: found.logits, f"{PRESENT}{MASK}": seen, **_named(PRESENT, _held(cache))}
+
+
+class Encoder(nn.Module):
+    """The encoder's inputs to `cross.N.key` and `cross.N.value` for each layer of the decoder."""
+
+    def __init__(self, model: nn.Module, names: Sequence[str]) -> None:
+        super().__init__()
+        self.model = model
+        self._names = tuple(names)
+
+    def forward(self, *tensors: Tensor) -> dict[str, Tensor]:
+        # Only the decoder knows how to make keys of the encoder's output. It reads one token, of
+        # which nothing is used: the graph is left without it.
+        start = torch.zeros(tensors[0].shape[0], 1, dtype=torch.int64, device=tensors[0].device)
+        given = dict(zip(self._names, tensors, strict=True))
+        found = self.model(**given, decoder_input_ids=start, use_cache=True)
+        return _named("cross.", _held(found.past_key_values.cross_attention_cache))
+
+
+class CrossDecoder(nn.Module):
+    """As `Decoder`, with the encoder's mask where it has one, and its keys and values first."""
+
+    def __init__(self, model: nn.Module, masked: bool) -> None:
+        super().__init__()
+        self.model = model
+        self._masked = masked
+
+    def forward(self, ids: Tensor, *tensors: Tensor) -> dict[str, Tensor]:
+        from transformers.cache_utils import EncoderDecoderCache
+        from transformers.modeling_outputs import BaseModelOutput
+
+        given = {"attention_mask": tensors[0]} if self._masked else {}
+        caches = _pairs(tensors[1:] if self._masked else tensors)
+        cross, past = caches[: len(caches) // 2], caches[len(caches) // 2 :]
+        cache = EncoderDecoderCache(_cache(past), _cache(cross))
+        cache.is_updated = dict.fromkeys(range(len(cross)), True)
+        # Looked at for its shape only: the keys and values that were made of it are in the cache.
+        width = text_config(self.model).hidden_size
+        memory = cross[0][0].new_zeros(ids.shape[0], cross[0][0].shape[2], width)
+        found = self.model(
+            encoder_outputs=BaseModelOutput(last_hidden_state=memory),
+            decoder_input_ids=ids,
+            past_key_values=cache,
+            use_cache=True,
+            **given,
+        )
+        return {LOGITS: found.logits, **_named(PRESENT, _held(cache.self_attention_cache))}
+
+
+def sequence(model: nn.Module, whole: Signature, ranges: Ranges) -> Writer | None:
+    """The model as one that writes, or None where it does not or has another state than these."""
+    if not getattr(model, "can_generate", bool)():
+        return None
+    state = _observed(model, whole)
+    if state is None:
+        return None
+    past, cross = state
+    parts = _with_encoder(model, whole, ranges, past, cross) if cross else {}
+    parts |= {} if cross else {"decoder": (Decoder(model), _decoder(model, ranges, past))}
+    return Writer(model, [s.name for s in whole.inputs], parts, _generation(model, ranges))
+
+
+def remarks(model: nn.Module) -> tuple[str, ...]:
+    """What transformers' generate does beside the search, and `onnxport generate` does not."""
+    config: Any = getattr(model, "generation_config", None)
+    names = (
+        *("forced_bos_token_id", "forced_eos_token_id", "suppress_tokens", "no_repeat_ngram_size"),
+        *("begin_suppress_tokens", "forced_decoder_ids", "repetition_penalty", "bad_words_ids"),
+    )
+    used = [n for n in names if getattr(config, n, None) not in (None, 0, 1.0, [])]
+    said = [f"its generation_config sets {n}: generate does not apply it" for n in used]
+    ends = getattr(config, "eos_token_id", None)
+    if isinstance(ends, list) and len(ends) > 1:
+        said.append(f"of its tokens that end a text, {ends}, generate knows the first")
+    return tuple(said)
+
+
+def _observed(model: nn.Module, whole: Signature) -> tuple[Pairs, Pairs] | None:
+    """Keys and values of one row after a few tokens: of each layer, and of its cross-attention."""
+    sizes = {d.name: d.low for d in whole.dims}
+    rows = examples.feeds(whole, sizes, "uniform", np.random.default_rng(0))
+    given = {s.name: to_tensor(rows[s.name], s.dtype) for s in whole.inputs}
+    if {"input_ids", "attention_mask"} <= set(given):
+        given["attention_mask"] = torch.ones_like(given["attention_mask"])
+    try:
+        with torch.no_grad():
+            cache = model(**given, use_cache=True).past_key_values
+        if hasattr(cache, "cross_attention_cache"):
+            past, cross = cache.self_attention_cache, cache.cross_attention_cache
+            return _held(past), _held(cross)
+        if "decoder_input_ids" in given or "input_ids" not in given:
+            return None
+        return _held(cache), []
+    except (AttributeError, TypeError, ValueError):  # no cache, or one of another kind
+        return None
+
+
+def _decoder(model: nn.Module, ranges: Ranges, past: Pairs) -> Signature:
+    words, dims = _words(model, ranges)
+    bit = Choices((0, 1))
+    specs = (
+        TensorSpec(IDS, "int64", ("batch", "tokens"), words),
+        TensorSpec(MASK, "int64", ("batch", "tokens"), bit),
+        TensorSpec(f"{PAST}{MASK}", "int64", ("batch", "past"), bit),
+        *_specs(PAST, past, "past"),
+    )
+    outputs = (
+        TensorSpec(LOGITS, "float32", ("batch", "tokens", _width(model))),
+        TensorSpec(f"{PRESENT}{MASK}", "int64", ("batch", "so_far")),
+        *_specs(PRESENT, past, "so_far"),
+    )
+    return Signature(specs, dims, outputs)
+
+
+def _with_encoder(
+    model: nn.Module, whole: Signature, ranges: Ranges, past: Pairs, cross: Pairs
+) -> dict[str, tuple[nn.Module, Signature]]:
+    inputs = tuple(s for s in whole.inputs if s.name != "decoder_input_ids")
+    used = {n for s in inputs for n in s.shape}
+    tokens = [d for d in whole.dims if d.name == "tokens" and d.name in used]
+    length: int | str = cross[0][0].shape[2]
+    mask = [s for s in inputs if s.name == "attention_mask"]
+    renamed: tuple[TensorSpec, ...] = inputs
+    if tokens:  # in the decoder `tokens` are its own
+        length = "length"
+        renamed = tuple(_in_dim(s, "tokens", "length") for s in inputs)
+        mask = [_in_dim(s, "tokens", "length") for s in mask]
+    sizes = tuple(
+        Dim("length", d.sizes) if d.name == "tokens" else d for d in whole.dims if d.name in used
+    )
+    words, dims = _words(model, ranges)
+    encoder = Signature(renamed, sizes, tuple(_specs("cross.", cross, length)))
+    decoder = Signature(
+        (
+            TensorSpec(IDS, "int64", ("batch", "tokens"), words),
+            *mask,
+            *_specs("cross.", cross, length),
+            *_specs(PAST, past, "past"),
+        ),
+        (*(d for d in sizes if d.name == "length"), *dims),
+        (
+            TensorSpec(LOGITS, "float32", ("batch", "tokens", _width(model))),
+            *_specs(PRESENT, past, "so_far"),
+        ),
+    )
+    return {
+        "encoder": (Encoder(model, [s.name for s in inputs]), encoder),
+        "decoder": (CrossDecoder(model, bool(mask)), decoder),
+    }
+
+
+def _in_dim(spec: TensorSpec, old: str, new: str) -> TensorSpec:
+    shape = tuple(new if n == old else n for n in spec.shape)
+    return TensorSpec(spec.name, spec.dtype, shape, spec.values)
+
+
+def _words(model: nn.Module, ranges: Ranges) -> tuple[Interval, tuple[Dim, ...]]:
+    """The tokens that a step takes, and how many of them after how many: within the positions."""
+    reach = min(positions(text_config(model)) or _STATE, _STATE)
+    tokens = min(ranges.tokens, reach // 2)
+    dims = (
+        Dim("batch", Interval(1, ranges.batch)),
+        Dim("tokens", Interval(1, tokens)),
+        Dim("past", Interval(0, reach - tokens)),
+    )
+    return Interval(0, vocabulary(model) - 1), dims
+
+
+def _generation(model: nn.Module, ranges: Ranges) -> Generation:
+    config: Any = getattr(model, "generation_config", None)
+    place = text_config(model)
+
+    def token(*names: str) -> int | None:
+        for name in names:
+            for source in (config, place, model.config):
+                value = getattr(source, name, None)
+                value = value[0] if isinstance(value, list) and value else value
+                if isinstance(value, int) and 0 <= value < vocabulary(model):
+                    return value
+        return None
+
+    end = token("eos_token_id", "pad_token_id") or 0
+    start = token("decoder_start_token_id", "bos_token_id")
+    reach = _words(model, ranges)[1][2].high
+    return Generation(end if start is None else start, end, most=min(reach, 256))
+
+
+def _width(model: nn.Module) -> int:
+    """How many tokens are scored: it may be more than there are (Marian), or fewer."""
+    head: Any = model.get_output_embeddings()  # type: ignore[operator]
+    return int(getattr(head, "out_features", 0) or vocabulary(model))
+
+
+def _specs(prefix: str, pairs: Pairs, length: int | str) -> list[TensorSpec]:
+    return [
+        TensorSpec(name, "float32", ("batch", t.shape[1], length, t.shape[3]))
+        for name, t in _named(prefix, pairs).items()
+    ]
+
+
+def _named(prefix: str, pairs: Pairs) -> dict[str, Tensor]:
+    return {
+        f"{prefix}{n}.{kind}": tensor
+        for n, pair in enumerate(pairs)
+        for kind, tensor in zip(("key", "value"), pair, strict=True)
+    }
+
+
+def _pairs(flat: Sequence[Tensor]) -> Pairs:
+    return list(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _held(cache: Any) -> Pairs:
+    """Raises TypeError where a layer of the cache holds anything but keys and values."""
+    from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+    for layer in cache.layers:
+        if type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer) or layer.keys is None:
+            raise TypeError(f"a layer of the cache is a {type(layer).__name__}")
+        if layer.keys.dim() != 4:
+            raise TypeError("keys are not [batch, heads, length, width]")
+    return [(layer.keys, layer.values) for layer in cache.layers]
+
+
+def _cache(pairs: Pairs) -> Any:
+    """A cache that holds these. Set and not updated, which would join each to an empty tensor."""
+    from transformers.cache_utils import DynamicCache, DynamicLayer
+
+    cache = DynamicCache()
+    for keys, values in pairs:
+        layer: Any = DynamicLayer()  # type: ignore[no-untyped-call]
+        layer.keys, layer.values, layer.is_initialized = keys, values, True
+        layer.dtype, layer.device = keys.dtype, keys.device
+        cache.layers.append(layer)
+    return cache
