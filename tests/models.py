@@ -41,6 +41,16 @@ def branch() -> tuple[nn.Module, str]:
     return Branch().eval(), "x: float32[batch, 4]\nwhere batch = 1..16"
 
 
+class Lookup(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return (x + 1, x * 2)[bool(x.shape[0] > 3)]
+
+
+def lookup() -> tuple[nn.Module, str]:
+    """Python decides by a size, and not in a branch that could become an If."""
+    return Lookup().eval(), "x: float32[batch, 4]\nwhere batch = 1..16"
+
+
 class Recurrent(nn.Module):
     def __init__(self) -> None:
         super().__init__()

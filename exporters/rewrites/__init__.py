@@ -32,12 +32,15 @@ class Family:
 
 _FAMILIES = (
     "recurrent",
+    "attention",
     "losses",
+    "pooling",
     "bessel",
     "gamma",
     "linalg",
     "polynomials",
     "probability",
+    "control",
     "pointwise",
     "cumulative",
     "sorting",

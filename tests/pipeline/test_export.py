@@ -91,7 +91,7 @@ def test_one_exporter_only(tmp_path: Path) -> None:
     assert exported.artifact.provenance.exporter == "torchscript"
 
 
-@pytest.mark.parametrize("make", [models.branch, models.adaptive_pool])
+@pytest.mark.parametrize("make", [models.lookup, models.adaptive_pool])
 def test_a_model_that_no_exporter_gets_right_is_refused_and_nothing_written(
     make: object, tmp_path: Path
 ) -> None:
@@ -102,16 +102,16 @@ def test_a_model_that_no_exporter_gets_right_is_refused_and_nothing_written(
 
 def test_the_refusal_names_dimension_limit_and_source_line(tmp_path: Path) -> None:
     with pytest.raises(ParityError) as caught:
-        toolkit.export(models.branch(), tmp_path / "m.onnx")
+        toolkit.export(models.lookup(), tmp_path / "m.onnx")
     assert "'batch' is declared 1..16, the traced program holds for 4..16" in caught.value.hint
     assert "models.py line" in caught.value.hint
-    assert "return x * 2 if x.shape[0] > 3 else x + 1" in caught.value.hint
+    assert "return (x + 1, x * 2)[bool(x.shape[0] > 3)]" in caught.value.hint
 
 
 def test_a_refused_export_leaves_the_old_file(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_text("old")
     with pytest.raises(ParityError):
-        toolkit.export(models.branch(), tmp_path / "m.onnx")
+        toolkit.export(models.lookup(), tmp_path / "m.onnx")
     assert (tmp_path / "m.onnx").read_text() == "old"
 
 

@@ -97,5 +97,5 @@ def test_a_folder_that_is_no_bundle_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_refused_model_leaves_no_folder(tmp_path: Path) -> None:
     with pytest.raises(ParityError):
-        toolkit.ship(models.branch(), tmp_path / "b")
+        toolkit.ship(models.lookup(), tmp_path / "b")
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,275 @@
+"""Two ways, one of them taken: Python's `if` where it is known which, ONNX's If where not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import SymBool, SymFloat, SymInt, Tensor
+from torch.utils import _pytree as pytree
+
+from exporters.rewrites.control.capture import Explored, Operands, explore
+from exporters.rewrites.control.effects import Effects
+from exporters.rewrites.control.sizes import Open, as_tensor, condition, is_open
+from exporters.rewrites.control.variables import Variables
+from toolkit.errors import ExportRefused
+
+Way = Callable[[], Any]
+_RESULT = "the result"
+
+
+class Irreconcilable(Exception):
+    """Why two ways, or a loop's steps, cannot be one subgraph."""
+
+
+def branch(test: Any, true: Way, false: Way, names: Sequence[str]) -> None:
+    """A statement whose ways assign `names`."""
+    which = condition(test)
+    if isinstance(which, Open):
+        _subgraph(which, (true, false), names, returns=False)
+    else:
+        (true if which else false)()
+
+
+def choose(test: Any, true: Way, false: Way, names: Sequence[str]) -> Any:
+    """What one of two ways returns; nobody reads the variables after it."""
+    which = condition(test)
+    if isinstance(which, Open):
+        return _subgraph(which, (true, false), names, returns=True)
+    return (true if which else false)()
+
+
+def both(left: Way, right: Way) -> Any:
+    """`left and right`, of which the right is looked at only where the left holds."""
+    which = condition(left())
+    if isinstance(which, bool):
+        return condition(right()) if which else False
+    return _subgraph(which, (lambda: _tensor(right()), lambda: _constant(False)), (), returns=True)
+
+
+def either(left: Way, right: Way) -> Any:
+    which = condition(left())
+    if isinstance(which, bool):
+        return True if which else condition(right())
+    return _subgraph(which, (lambda: _constant(True), lambda: _tensor(right())), (), returns=True)
+
+
+def negated(test: Any) -> Any:
+    which = condition(test)
+    if isinstance(which, bool):
+        return not which
+    assumed = which.assumed
+    inverse = torch.sym_not(assumed) if isinstance(assumed, SymBool) else assumed
+    return Open(~which.tensor, not inverse if isinstance(inverse, bool) else inverse)
+
+
+def alarm(test: Any) -> bool:
+    """A test that raises where it holds: for values it never does, in what a model accepts."""
+    which = condition(test)
+    if isinstance(which, Open):
+        return False if which.assumed is None else bool(which.assumed)
+    return which
+
+
+def asserted(test: Any) -> bool:
+    which = condition(test)
+    if isinstance(which, Open):
+        return True if which.assumed is None else bool(which.assumed)
+    return which
+
+
+def _tensor(test: Any) -> Tensor:
+    which = condition(test)
+    return _constant(which) if isinstance(which, bool) else which.tensor
+
+
+def _constant(value: bool) -> Tensor:
+    return torch.full((), value, dtype=torch.bool)
+
+
+class _Leaf(NamedTuple):
+    """One value after the branch: as it is, or whichever of two comes out."""
+
+    value: Any
+    kind: str = ""
+    """Of what comes out: tensor, int or float; nothing where the value stays."""
+
+
+def _subgraph(test: Open, ways: tuple[Way, Way], names: Sequence[str], *, returns: bool) -> Any:
+    variables = Variables(ways, names)
+    before = variables.read()
+    try:
+        return _merged(test, ways, variables, returns=returns)
+    except Irreconcilable as error:
+        variables.write(before)
+        if isinstance(test.assumed, SymBool):  # torch then says which sizes it holds for
+            return ways[0 if bool(test.assumed) else 1]()
+        code = ways[0].__code__
+        raise ExportRefused(
+            f"the branch at {Path(code.co_filename).name} line {code.co_firstlineno} "
+            f"cannot be an If of ONNX: {error}",
+            "let both ways give tensors of one shape and dtype, and change nothing else",
+        ) from error
+
+
+def _merged(test: Open, ways: tuple[Way, Way], variables: Variables, *, returns: bool) -> Any:
+    before = variables.read()
+    found, ends = zip(*(_tried(way, variables, before) for way in ways), strict=True)
+    if returns:
+        ends = tuple({_RESULT: f.result} for f in found)
+    plan = {name: _plan(name, *(end[name] for end in ends)) for name in ends[0] if name in ends[1]}
+    if any(leaf.kind for leaves, _ in plan.values() for leaf in leaves) or any(
+        f.written for f in found
+    ):
+        values = _cond(test, ways, variables, plan, found, returns=returns)
+    else:
+        values = {n: pytree.tree_unflatten([x.value for x in ls], s) for n, (ls, s) in plan.items()}
+    if returns:
+        variables.write(before)
+        return values[_RESULT]
+    variables.write(values)
+    return None
+
+
+def _tried(
+    way: Way, variables: Variables, before: dict[str, Any]
+) -> tuple[Explored, dict[str, Any]]:
+    """One way on shapes alone: what it used, and the variables after it."""
+    effects = Effects(list(variables.in_reach().values()))
+    try:
+        found = explore(lambda: _and_variables(way, variables))
+    except ExportRefused:
+        raise
+    except Exception as error:
+        effects.undone()
+        raise Irreconcilable(f"{type(error).__name__}: {error}") from error
+    finally:
+        after = variables.read()
+        variables.write(before)
+    if effects.undone():
+        raise Irreconcilable("it changes a list, a dict or an attribute")
+    return found._replace(result=found.result[0]), after
+
+
+def _and_variables(way: Way, variables: Variables) -> tuple[Any, dict[str, Any]]:
+    result = way()
+    return result, variables.read()
+
+
+def _plan(name: str, one: Any, other: Any) -> tuple[list[_Leaf], pytree.TreeSpec]:
+    leaves, spec = pytree.tree_flatten(one)
+    others, other_spec = pytree.tree_flatten(other)
+    if spec != other_spec:
+        raise Irreconcilable(f"{name} is {said(one)} or {said(other)}")
+    return [_leaf(name, a, b) for a, b in zip(leaves, others, strict=True)], spec
+
+
+def _leaf(name: str, one: Any, other: Any) -> _Leaf:
+    if one is other:
+        return _Leaf(one)
+    tensors = [x for x in (one, other) if isinstance(x, Tensor)]
+    if len(tensors) == 2 or (tensors and tensors[0].dim() == 0 and _number(one) | _number(other)):
+        if len(tensors) == 2 and (one.dtype, one.dim()) != (other.dtype, other.dim()):
+            raise Irreconcilable(f"{name} is {said(one)} or {said(other)}")
+        return _Leaf(tensors[0], "tensor")
+    for kind, types in _NUMBERS.items():
+        if all(isinstance(x, types) for x in (one, other)):
+            same = (
+                not (is_open(one) or is_open(other)) and type(one) is type(other) and one == other
+            )
+            return _Leaf(one) if same else _Leaf(one, kind)
+    if type(one) is type(other) and not tensors and _equal(one, other):
+        return _Leaf(one)
+    raise Irreconcilable(f"{name} is {said(one)} or {said(other)}")
+
+
+_NUMBERS: dict[str, tuple[type, ...]] = {
+    "bool": (bool, SymBool),
+    "int": (int, SymInt),
+    "float": (float, SymFloat),
+}
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float, SymInt, SymFloat))
+
+
+def _equal(one: Any, other: Any) -> bool:
+    try:
+        return bool(one == other)
+    except Exception:
+        return False
+
+
+def said(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f"{str(value.dtype).removeprefix('torch.')}{list(value.shape)}"
+    return f"{value!r}"[:40]
+
+
+def _cond(
+    test: Open,
+    ways: tuple[Way, Way],
+    variables: Variables,
+    plan: dict[str, tuple[list[_Leaf], pytree.TreeSpec]],
+    found: Sequence[Explored],
+    *,
+    returns: bool,
+) -> dict[str, Any]:
+    before = variables.read()
+    outer = list({id(t): t for f in found for t in f.outer}.values())
+    written = list({id(t): t for f in found for t in f.written}.values())
+    refuse_shared(written, outer)
+    operands = Operands(outer, list(variables.in_reach().values()))
+
+    def subgraph(way: Way) -> Callable[..., tuple[Tensor, ...]]:
+        def run(*inner: Any) -> tuple[Tensor, ...]:
+            with operands.inside(inner) as inside:
+                copies = inside.copied(written)
+                result = way()
+                values = {_RESULT: result} if returns else variables.read()
+                variables.write(before)
+                made = []
+                for name, (leaves, _) in plan.items():
+                    for leaf, value in zip(leaves, pytree.tree_leaves(values[name]), strict=True):
+                        if leaf.kind:
+                            made.append(_out(inside.now(value), leaf))
+                return (*made, *copies)
+
+        return run
+
+    true, false = map(subgraph, ways)
+    try:
+        outputs = list(torch.ops.higher_order.cond(test.tensor, true, false, operands.all))
+    except Exception as error:
+        raise Irreconcilable(f"{type(error).__name__}: {error}") from error
+    values = {}
+    for name, (leaves, spec) in plan.items():
+        made = [_back(outputs.pop(0), x.kind) if x.kind else x.value for x in leaves]
+        values[name] = pytree.tree_unflatten(made, spec)
+    for tensor, last in zip(written, outputs, strict=True):
+        tensor.copy_(last)
+    return values
+
+
+def refuse_shared(written: Sequence[Tensor], outer: Sequence[Tensor]) -> None:
+    """What is written into may have no second name inside: only one of them would change."""
+    for tensor in written:
+        memory = tensor.untyped_storage()._cdata
+        if any(t is not tensor and t.untyped_storage()._cdata == memory for t in outer):
+            raise Irreconcilable("it writes into a tensor and uses a view of it")
+
+
+def _out(value: Any, leaf: _Leaf) -> Tensor:
+    """A tensor of its own: subgraphs may not return what they were given."""
+    if isinstance(value, Tensor):
+        return value.clone()
+    if leaf.kind == "tensor":
+        return torch.scalar_tensor(value, dtype=leaf.value.dtype)
+    return torch.tensor(value) if leaf.kind == "bool" else as_tensor(value).clone()
+
+
+def _back(value: Tensor, kind: str) -> Any:
+    return value.item() if kind in ("int", "float") else value

@@ -1,0 +1,242 @@
+"""A closure as a function of all that it uses: what subgraphs of torch's operators must be.
+
+`explore` runs it once on shapes alone and sees which tensors come from outside; `Inside` runs it
+with other tensors in their places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import SymInt, Tensor
+from torch._export.non_strict_utils import _NonStrictTorchFunctionHandler
+from torch.fx.experimental.proxy_tensor import disable_proxy_modes_tracing
+from torch.fx.experimental.symbolic_shapes import ShapeEnv, free_symbols
+from torch.overrides import TorchFunctionMode, _pop_mode_temporarily
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import _disable_current_modes
+
+from exporters.rewrites.control.sizes import is_traced
+
+_MOST_CONSTANTS = 64
+_NOT_CONSTANT = (Tensor, SymInt, torch.SymFloat, torch.SymBool)
+
+
+class Explored(NamedTuple):
+    """What a run returned, the tensors from outside that it used, and those that it wrote into."""
+
+    result: Any
+    outer: list[Tensor]
+    written: list[Tensor]
+
+
+class _Indexing(TorchFunctionMode):
+    """What torch does not trace inside a subgraph: indices that are sizes, and constants."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._handler = _NonStrictTorchFunctionHandler()
+
+    def run(self, function: Any, arguments: Any, keywords: Any) -> Any:
+        if function is Tensor.__setitem__:
+            target, index, value = arguments
+            if _has_size(index):
+                return self._assign(*arguments)
+            if isinstance(value, (bool, int, float)):
+                arguments = (target, index, torch.full((), value, dtype=target.dtype))
+        elif function in (torch.tensor, torch.as_tensor) and _is_small(arguments, keywords):
+            return _spelled_out(lambda: function(*arguments, **keywords))
+        function, arguments, keywords = self._handler._override(function, arguments, keywords)
+        return function(*arguments, **keywords)
+
+    def _assign(self, target: Tensor, index: Any, value: Any) -> None:
+        view = self.run(Tensor.__getitem__, (target, index), {})
+        if not isinstance(value, Tensor):
+            view.fill_(value)
+            return
+        while value.dim() > view.dim():
+            value = value.squeeze(0)
+        view.copy_(value)
+
+
+class _Watch(_Indexing):
+    def __init__(self, own: Sequence[Tensor]) -> None:
+        super().__init__()
+        self._own = {id(t): t for t in own}
+        self.outer: dict[int, tuple[Tensor, int]] = {}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        for leaf in pytree.tree_leaves((args, kwargs)):
+            self.see(leaf)
+        result = self.run(func, args, kwargs or {})
+        for leaf in pytree.tree_leaves(result):
+            if isinstance(leaf, Tensor) and id(leaf) not in self.outer:
+                self._own[id(leaf)] = leaf
+        return result
+
+    def see(self, leaf: Any) -> None:
+        if isinstance(leaf, Tensor) and id(leaf) not in self._own:
+            self.outer.setdefault(id(leaf), (leaf, leaf._version))
+
+    def has_seen(self, nested: _Watch) -> None:
+        """What a run within this one used and made."""
+        for tensor, _ in nested.outer.values():
+            self.see(tensor)
+        self._own |= nested._own
+
+
+def _is_small(arguments: Any, keywords: Any) -> bool:
+    leaves = pytree.tree_leaves((arguments, keywords.get("data")))
+    return len(leaves) < _MOST_CONSTANTS and not any(
+        isinstance(leaf, (Tensor, SymInt, torch.SymFloat, torch.SymBool))
+        or hasattr(leaf, "__array__")
+        for leaf in leaves
+    )
+
+
+def _spelled_out(made: Callable[[], Tensor]) -> Tensor:
+    """A constant as operators make it: torch loses those that are data of a subgraph."""
+    with torch._C.DisableTorchFunction(), _disable_current_modes():
+        constant = made()
+        values = constant.flatten().tolist()
+    ones = [torch.full((), value, dtype=constant.dtype) for value in values]
+    return torch.stack(ones).reshape(constant.shape) if constant.dim() else ones[0]
+
+
+def _has_size(index: Any) -> bool:
+    """A plain index (numbers, slices, None, ...) in which a size stands."""
+    items = index if isinstance(index, tuple) else (index,)
+    numbers = [
+        n for i in items for n in ((i.start, i.stop, i.step) if isinstance(i, slice) else (i,))
+    ]
+    plain = all(n is None or n is Ellipsis or isinstance(n, (int, SymInt)) for n in numbers)
+    return plain and any(isinstance(n, SymInt) for n in numbers)
+
+
+_watches: list[_Watch] = []
+
+
+def explore(run: Callable[[], Any], own: Sequence[Tensor] = ()) -> Explored:
+    """Run on shapes alone, recording nothing. `own`: tensors that count as made inside."""
+    watch = _Watch(own)
+    with _unrecorded(), watch:
+        _watches.append(watch)
+        try:
+            result = run()
+        finally:
+            _watches.pop()
+    for leaf in pytree.tree_leaves(result):
+        watch.see(leaf)
+    outer = [tensor for tensor, _ in watch.outer.values()]
+    written = [tensor for tensor, version in watch.outer.values() if tensor._version != version]
+    if _watches:
+        _watches[-1].has_seen(watch)
+    return Explored(result, outer, written)
+
+
+@contextmanager
+def _unrecorded() -> Iterator[None]:
+    with ExitStack() as stack:
+        stack.enter_context(disable_proxy_modes_tracing())
+        stack.enter_context(shape_env().ignore_fresh_unbacked_symbols())
+        while torch._C._len_torch_function_stack():
+            stack.enter_context(_pop_mode_temporarily())
+        yield
+
+
+class Inside(_Indexing):
+    """Run with `inner` tensors where the code names `outer` ones."""
+
+    def __init__(self, outer: Sequence[Tensor], inner: Sequence[Tensor]) -> None:
+        super().__init__()
+        self._level = _inside[-1] if _inside else None
+        self._pairs: dict[int, tuple[Tensor, Tensor]] = {}
+        self.replaced(outer, inner)
+
+    def __enter__(self) -> Inside:
+        _inside.append(self)
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
+        _inside.pop()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        args, kwargs = pytree.tree_map(self.now, (args, kwargs or {}))
+        return self.run(func, args, kwargs)
+
+    def copied(self, outer: Sequence[Tensor]) -> list[Tensor]:
+        """Copies of the tensors that stand for these, in their places: they may be written into."""
+        copies = [self.now(tensor).clone() for tensor in outer]
+        self.replaced(outer, copies)
+        return copies
+
+    def replaced(self, outer: Sequence[Tensor], others: Sequence[Tensor]) -> None:
+        for tensor, other in zip(outer, others, strict=True):
+            for at in (tensor, self._level.now(tensor) if self._level else tensor):
+                self._pairs[id(at)] = (at, other)
+
+    def now(self, leaf: Any) -> Any:
+        found = self._pairs.get(id(leaf))
+        return found[1] if found else leaf
+
+
+_inside: list[Inside] = []
+
+
+def resolved(tensor: Tensor) -> Tensor:
+    """The tensor that stands, where this is traced, for one that code outside made."""
+    found: Tensor = _inside[-1].now(tensor) if _inside else tensor
+    return found
+
+
+class Operands:
+    """What a subgraph is given: tensors of outside, and all sizes that code may compute with."""
+
+    def __init__(self, tensors: Sequence[Tensor], values: Sequence[Any]) -> None:
+        unique: dict[int, Tensor] = {}
+        self._outer: list[Tensor] = []
+        self._at: list[int] = []
+        order: list[int] = []
+        for tensor in tensors:
+            at = resolved(tensor)
+            if id(at) not in unique:
+                unique[id(at)] = at
+                order.append(id(at))
+            self._outer.append(tensor)
+            self._at.append(order.index(id(at)))
+        given = list(unique.values())
+        self.tensors = [t if is_traced(t) else t.clone() for t in given]
+        self.sizes = _sizes(values)
+
+    @property
+    def all(self) -> tuple[Any, ...]:
+        return (*self.tensors, *self.sizes)
+
+    def inside(self, inner: Sequence[Any]) -> Inside:
+        return Inside(self._outer, [inner[at] for at in self._at])
+
+
+def _sizes(values: Sequence[Any]) -> list[SymInt]:
+    """One of each: the sizes of the model's inputs, and what the values hold besides."""
+    found: dict[Any, SymInt] = {}
+    for tracked in shape_env().tracked_fakes or ():
+        for size in getattr(tracked.fake, "shape", ()):
+            if isinstance(size, SymInt) and free_symbols(size):
+                found.setdefault(size.node.expr, size)
+    for leaf in pytree.tree_leaves(list(values)):
+        if isinstance(leaf, SymInt) and free_symbols(leaf):
+            found.setdefault(leaf.node.expr, leaf)
+    return list(found.values())
+
+
+def shape_env() -> ShapeEnv:
+    mode = torch._guards.detect_fake_mode()
+    assert mode is not None
+    assert mode.shape_env is not None
+    env: ShapeEnv = mode.shape_env
+    return env

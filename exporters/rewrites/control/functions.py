@@ -1,0 +1,174 @@
+"""Which functions of a model are the user's, and their code rewritten while it is traced."""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import os
+import sysconfig
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from exporters.rewrites.control import runtime, syntax
+
+_NOT_THE_USERS = (
+    *(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib")),
+    f"{Path(torch.__file__).parent}{os.sep}",
+    f"{Path(__file__).parents[2]}{os.sep}",
+    "<",
+)
+_INSTALLED = tuple(f"{sysconfig.get_path(name)}{os.sep}" for name in ("purelib", "platlib"))
+_HAS_ITS_OWN = ("transformers",)
+"""Packages whose models are written to be exported as they are."""
+
+
+@contextmanager
+def rewritten(model: nn.Module) -> Iterator[None]:
+    """The functions that the model is made of, each with its branches and loops as closures."""
+    with ExitStack() as stack:
+        for function in functions(model):
+            if code := _rewritten(function):
+                stack.enter_context(_swapped(function, code))
+        stack.enter_context(runtime.tracing(model))
+        yield
+
+
+def functions(model: nn.Module) -> Iterator[FunctionType]:
+    """The user's: methods of the model's classes, and what they name, near and far."""
+    seen: set[int] = set()
+    waiting: list[Any] = [
+        value
+        for kind in {type(m) for m in model.modules()}
+        for base in kind.__mro__
+        for value in vars(base).values()
+    ]
+    while waiting:
+        function = _function(waiting.pop())
+        if function is None or id(function) in seen or not _is_users(function.__code__):
+            continue
+        seen.add(id(function))
+        yield function
+        waiting += _named(function)
+
+
+def _function(value: Any) -> FunctionType | None:
+    """The Python function behind a method, a property or a wrapper."""
+    for _ in range(8):
+        if isinstance(value, FunctionType) and not hasattr(value, "__wrapped__"):
+            return value
+        inner = next(
+            (getattr(value, n) for n in ("__wrapped__", "__func__", "fget") if hasattr(value, n)),
+            None,
+        )
+        if inner is None or isinstance(value, type):
+            return None
+        value = inner
+    return None
+
+
+def _named(function: FunctionType) -> Iterator[Any]:
+    """What the function's code names: globals, members of the modules and classes among them."""
+    names = {n for code in _codes(function.__code__) for n in code.co_names}
+    for name in names:
+        found = function.__globals__.get(name)
+        if isinstance(found, ModuleType):
+            yield from (vars(found).get(n) for n in names)
+        elif isinstance(found, type):
+            yield from vars(found).values()
+        else:
+            yield found
+    for cell in function.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:  # not bound yet
+            continue
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
+
+
+def _is_users(code: CodeType) -> bool:
+    file = os.path.abspath(code.co_filename)
+    for folder in _INSTALLED:
+        if file.startswith(folder):
+            package = file.removeprefix(folder).partition(os.sep)[0]
+            return package not in (*_HAS_ITS_OWN, "torch")
+    return not code.co_filename.startswith("<") and not file.startswith(_NOT_THE_USERS)
+
+
+@contextmanager
+def _swapped(function: FunctionType, code: CodeType) -> Iterator[None]:
+    """The function with other code: it is what others imported, under whatever name."""
+    own = function.__code__
+    function.__globals__[syntax.RUNTIME] = runtime
+    function.__code__ = code
+    try:
+        yield
+    finally:
+        function.__code__ = own
+        function.__globals__.pop(syntax.RUNTIME, None)
+
+
+def _rewritten(function: FunctionType) -> CodeType | None:
+    """None where there is nothing to rewrite, or the source is not to be had."""
+    code = function.__code__
+    tree = _definition(code)
+    if tree is None or _has_private_names(tree):
+        return None
+    if not syntax.rewrite(tree):
+        return None
+    tree.decorator_list = []
+    tree.returns = None
+    for argument in ast.walk(tree.args):
+        if isinstance(argument, ast.arg):
+            argument.annotation = None
+    tree.args.defaults, tree.args.kw_defaults = [], [None] * len(tree.args.kwonlyargs)
+    outer = ast.FunctionDef(
+        "outer",
+        ast.arguments([], [ast.arg(n) for n in code.co_freevars], None, [], [], None, []),
+        [tree],
+        [],
+    )
+    module = ast.fix_missing_locations(ast.Module([ast.copy_location(outer, tree)], []))
+    try:
+        made = compile(module, code.co_filename, "exec", dont_inherit=True)
+    except SyntaxError:
+        return None
+    found = next((c for c in _codes(made) if c.co_name == code.co_name), None)
+    if found is None or found.co_freevars != code.co_freevars:
+        return None
+    return found.replace(co_qualname=code.co_qualname)
+
+
+def _definition(code: CodeType) -> ast.FunctionDef | None:
+    """A fresh copy of the syntax that the code was compiled from."""
+    source = "".join(linecache.getlines(code.co_filename))
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return None
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and node.name == code.co_name:
+            first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+            if first == code.co_firstlineno:
+                return node
+    return None
+
+
+def _has_private_names(tree: ast.AST) -> bool:
+    """`self.__name` means another name inside its class than outside."""
+    return any(
+        name.startswith("__") and not name.endswith("__")
+        for n in ast.walk(tree)
+        for name in (getattr(n, "attr", ""), getattr(n, "id", ""))
+    )

@@ -1,0 +1,143 @@
+"""Steps of one kind: Python's loop where their number is known, ONNX's Loop where it is not.
+
+What changes from step to step must keep its shape and dtype. Where the first step makes it so
+(a total that starts as 0, a state that starts as None) that step is traced by itself, before the
+loop. What a list was given becomes one tensor (`stacked.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from exporters.rewrites.control import steps
+from exporters.rewrites.control.branches import Irreconcilable
+from exporters.rewrites.control.sizes import (
+    Counted,
+    Open,
+    compared,
+    condition,
+    is_open,
+    is_traced,
+)
+from exporters.rewrites.control.slots import Unsteady
+from exporters.rewrites.control.variables import Variables
+from toolkit.errors import ExportRefused
+
+
+def each(
+    iterable: Any, body: Callable[[Any], None], names: Sequence[str], kept: Sequence[str]
+) -> None:
+    """`for item in iterable: body(item)`. `names`: what the body assigns; `kept`: of these, what
+    the next step or the code after the loop may read."""
+    counted = _counted(iterable)
+    if counted is None:
+        for item in iterable:
+            body(item)
+        return
+    _run(_For(body, Variables((body,), names), kept, counted))
+
+
+def during(
+    test: Callable[[], Any], body: Callable[[], None], names: Sequence[str], kept: Sequence[str]
+) -> None:
+    """`while test(): body()`."""
+    while True:
+        which = condition(test())
+        if isinstance(which, Open):
+            _run(_While(lambda _: body(), Variables((body, test), names), kept, test, body))
+            return
+        if not which:
+            return
+        body()
+
+
+def _counted(iterable: Any) -> Counted | None:
+    if isinstance(iterable, Counted):
+        return iterable
+    tensor = isinstance(iterable, Tensor) and is_traced(iterable) and iterable.dim()
+    if tensor and is_open(iterable.shape[0]):
+        return Counted(iterable.shape[0], lambda k: iterable.select(0, k))
+    return None
+
+
+class _For(steps.Loop):
+    def __init__(
+        self,
+        body: Callable[[Any], None],
+        variables: Variables,
+        kept: Sequence[str],
+        counted: Counted,
+    ) -> None:
+        super().__init__(body, variables, kept)
+        self.counted = counted
+
+    def step(self, number: Any) -> None:
+        self.body(self.counted.item(number))
+
+    def goes_on(self, number: Tensor) -> Tensor:
+        going: Tensor = number < self.counted.count
+        return going
+
+    def can_step(self) -> bool:
+        return compared(">", self.counted.count, self.first) is True
+
+    def limit(self) -> Any:
+        return self.counted.count
+
+    @property
+    def place(self) -> str:
+        return _place(self.body)
+
+
+class _While(steps.Loop):
+    def __init__(
+        self,
+        body: Callable[[Any], None],
+        variables: Variables,
+        kept: Sequence[str],
+        test: Callable[[], Any],
+        plain: Callable[[], None],
+    ) -> None:
+        super().__init__(body, variables, kept)
+        self.test, self.plain = test, plain
+
+    def step(self, number: Any) -> None:
+        self.body(number)
+
+    def goes_on(self, number: Tensor) -> Tensor:
+        which = condition(self.test())
+        return which.tensor if isinstance(which, Open) else torch.full((), which)
+
+    def can_step(self) -> bool:
+        return False
+
+    @property
+    def place(self) -> str:
+        return _place(self.plain)
+
+
+def _place(body: Callable[..., Any]) -> str:
+    code = body.__code__
+    return f"{Path(code.co_filename).name} line {code.co_firstlineno}"
+
+
+def _run(loop: steps.Loop) -> None:
+    before = loop.variables.read()
+    while True:
+        try:
+            return steps.subgraph(loop)
+        except Irreconcilable as error:
+            if isinstance(error, Unsteady) and not loop.first and loop.can_step():
+                loop.variables.write(before)
+                loop.step(0)
+                loop.first = 1
+                continue
+            raise ExportRefused(
+                f"the loop at {loop.place} cannot be a Loop of ONNX: {error}",
+                "let each step leave every variable with the shape and dtype that it had",
+            ) from error

@@ -1,0 +1,97 @@
+"""Which names a block of statements assigns, reads, and needs from before. Pure syntax."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_LOOPS = (ast.For, ast.While)
+Statements = list[ast.stmt]
+
+
+def walk(nodes: Iterable[ast.AST], *, stop: tuple[type[ast.AST], ...] = ()) -> Iterator[ast.AST]:
+    """All nodes below, but not inside functions and classes, nor inside those of type `stop`."""
+    for node in nodes:
+        yield node
+        if not isinstance(node, (*_SCOPES, *stop)):
+            yield from walk(ast.iter_child_nodes(node), stop=stop)
+
+
+def assigned(nodes: Iterable[ast.AST]) -> set[str]:
+    """Names that the nodes bind or delete in the scope that they stand in."""
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            found.add(node.id)
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            found |= {(a.asname or a.name).partition(".")[0] for a in node.names}
+        elif isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)) and node.name:
+            found.add(node.name)
+        elif isinstance(node, ast.MatchMapping) and node.rest:
+            found.add(node.rest)
+        if isinstance(node, _COMPREHENSIONS):
+            walrus = (n.target for n in ast.walk(node) if isinstance(n, ast.NamedExpr))
+            found |= {n.id for n in walrus if isinstance(n, ast.Name)}
+        elif not isinstance(node, _SCOPES):
+            found |= assigned(ast.iter_child_nodes(node))
+    return found
+
+
+def read(nodes: Iterable[ast.AST]) -> set[str]:
+    """Names that are read anywhere below, in functions and comprehensions too."""
+    return {
+        n.id
+        for node in nodes
+        for n in ast.walk(node)
+        if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)
+    } | {
+        n.target.id
+        for node in nodes
+        for n in ast.walk(node)
+        if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name)
+    }
+
+
+def needed(body: Statements) -> set[str]:
+    """Names that a run of the block may read before it has assigned them."""
+    found: set[str] = set()
+    known: set[str] = set()
+    for statement in body:
+        found |= read([statement]) - known
+        if isinstance(statement, (ast.Assign, ast.AnnAssign)) and statement.value is not None:
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            known |= assigned(targets)
+        else:  # it may leave old values in place
+            found |= assigned([statement]) - known
+    return found
+
+
+def ends(body: Statements) -> bool:
+    """Does the block always return or raise?"""
+    if not body:
+        return False
+    last = body[-1]
+    if isinstance(last, ast.If):
+        return ends(last.body) and ends(last.orelse)
+    return isinstance(last, (ast.Return, ast.Raise))
+
+
+def has_return(node: ast.AST) -> bool:
+    return any(isinstance(n, ast.Return) for n in walk([node]))
+
+
+def can_move(node: ast.AST) -> bool:
+    """May the statement stand in a closure? Not where it leaves a loop around it, or is a
+    generator's, or uses what only the function itself has."""
+    for n in walk([node]):
+        if isinstance(n, (ast.Yield, ast.YieldFrom, ast.Await, ast.Global, ast.Nonlocal)):
+            return False
+        if isinstance(n, ast.Name) and n.id in ("super", "__class__", "locals", "eval", "exec"):
+            return False
+    below = ast.iter_child_nodes(node) if isinstance(node, _LOOPS) else [node]
+    leaves = walk(below, stop=_LOOPS)
+    return not any(isinstance(n, (ast.Break, ast.Continue)) for n in leaves)

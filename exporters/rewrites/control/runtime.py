@@ -1,0 +1,42 @@
+"""What rewritten functions call, while they are traced: one name for each kind of statement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+from exporters.rewrites.control import effects, lowering, stacked
+from exporters.rewrites.control.branches import (
+    alarm,
+    asserted,
+    both,
+    branch,
+    choose,
+    either,
+    negated,
+)
+from exporters.rewrites.control.loops import during, each
+from exporters.rewrites.control.sizes import compared, of_numbers
+
+__all__ = [
+    "alarm",
+    "asserted",
+    "both",
+    "branch",
+    "choose",
+    "compared",
+    "during",
+    "each",
+    "either",
+    "negated",
+    "of_numbers",
+]
+
+
+@contextmanager
+def tracing(model: nn.Module) -> Iterator[None]:
+    """While the model is traced: its attributes are watched, and stacked steps understood."""
+    with effects.watching(model), stacked.understood(), lowering.mended():
+        yield

@@ -1,0 +1,202 @@
+"""Numbers and conditions that are not known while tracing: sizes, values, and tests of them.
+
+torch.export takes every size for 2 or more: `n == 1` is False and `n > 0` True there, whatever was
+declared. Here a comparison is decided over the declared range, or left open.
+"""
+
+from __future__ import annotations
+
+import builtins
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import sympy
+import torch
+from torch import SymBool, SymFloat, SymInt, Tensor
+from torch.fx.experimental.symbolic_shapes import ShapeEnv, free_symbols, statically_known_true
+from torch.utils._sympy.value_ranges import ValueRanges, bound_sympy
+
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+_RELATIONS: dict[str, Any] = {
+    "<": sympy.Lt,
+    "<=": sympy.Le,
+    ">": sympy.Gt,
+    ">=": sympy.Ge,
+    "==": sympy.Eq,
+    "!=": sympy.Ne,
+}
+
+
+@dataclass(frozen=True)
+class Open:
+    """A condition that both outcomes are possible of: a bool tensor without dimensions."""
+
+    tensor: Tensor
+    assumed: SymBool | bool | None = None
+    """What torch makes of it where it tests sizes: asked for its value, it narrows the program."""
+
+
+def compared(symbol: str, left: Any, right: Any) -> Any:
+    """`left symbol right`, decided over the declared sizes, or open."""
+    result = _OPERATORS[symbol](left, right)
+    if not any(isinstance(n, (SymInt, SymFloat)) for n in (left, right)):
+        return result
+    if not all(isinstance(n, (int, float, SymInt, SymFloat)) for n in (left, right)):
+        return result
+    known = _decided(symbol, left, right)
+    if known is not None:
+        return known
+    return Open(_OPERATORS[symbol](as_tensor(left), as_tensor(right)), result)
+
+
+def condition(test: Any) -> bool | Open:
+    """The truth of anything that stands in a test."""
+    if isinstance(test, (bool, Open)):
+        return test
+    if isinstance(test, (SymInt, SymFloat)):
+        found: bool | Open = compared("!=", test, 0)
+        return found
+    if isinstance(test, SymBool):
+        if statically_known_true(test) or statically_known_true(torch.sym_not(test)):
+            return bool(test)
+        return Open(torch.sym_ite(test, as_tensor(1), as_tensor(0)) != 0, test)
+    if isinstance(test, Tensor) and is_traced(test) and statically_known_true(test.numel() == 1):
+        one = test.reshape(())
+        return Open(one if one.dtype == torch.bool else one != 0)
+    return bool(test)
+
+
+def is_traced(tensor: Tensor) -> bool:
+    return isinstance(tensor, torch._subclasses.fake_tensor.FakeTensor)
+
+
+def as_tensor(number: Any) -> Tensor:
+    """A tensor without dimensions, in the precision of Python's numbers."""
+    if isinstance(number, (bool, SymBool)):
+        number = int(number)
+    whole = isinstance(number, (int, SymInt))
+    return torch.scalar_tensor(number, dtype=torch.int64 if whole else torch.float64)
+
+
+def is_open(number: Any) -> bool:
+    """A size or a value that has no number yet."""
+    return isinstance(number, (SymInt, SymFloat)) and bool(free_symbols(number))
+
+
+def of_numbers(function: Callable[..., Any], *arguments: Any) -> Any:
+    """A function of Python's by its name in the user's code, also of what has no number yet."""
+    ours = _STANDING_IN.get(function) if callable(function) and _hashable(function) else None
+    return function(*arguments) if ours is None else ours(*arguments)
+
+
+def _hashable(value: Any) -> bool:
+    return type(value).__hash__ is not None
+
+
+def _range(*arguments: Any) -> Any:
+    if not any(is_open(a) for a in arguments):
+        return range(*arguments)
+    start, stop, step = {1: (0, *arguments, 1), 2: (*arguments, 1), 3: arguments}[len(arguments)]
+    return Counted.of(start, stop, step) if isinstance(step, int) else range(*arguments)
+
+
+def _length(of: Any) -> Any:
+    if isinstance(of, Tensor) and of.dim():
+        return of.shape[0]
+    return of.count() if hasattr(of, "many") else len(of)
+
+
+def _whole(of: Any) -> Any:
+    if isinstance(of, Tensor) and is_traced(of):
+        return of.to(torch.int64).item()
+    return torch.sym_int(of) if is_open(of) else int(of)
+
+
+def _floating(of: Any) -> Any:
+    if isinstance(of, Tensor) and is_traced(of):
+        return of.to(torch.float64).item()
+    return torch.sym_float(of) if is_open(of) else float(of)
+
+
+def _extreme(ours: Callable[[Any, Any], Any], pythons: Callable[..., Any]) -> Callable[..., Any]:
+    def found(*arguments: Any) -> Any:
+        if len(arguments) > 1 and any(is_open(a) for a in arguments):
+            return reduce(ours, arguments)
+        return pythons(*arguments)
+
+    return found
+
+
+_STANDING_IN: dict[Any, Callable[..., Any]] = {
+    builtins.range: _range,
+    builtins.len: _length,
+    builtins.int: _whole,
+    builtins.float: _floating,
+    builtins.max: _extreme(torch.sym_max, builtins.max),
+    builtins.min: _extreme(torch.sym_min, builtins.min),
+}
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A range whose ends are not known: `item(k)` is its number k of `count`."""
+
+    count: Any
+    item: Callable[[Any], Any]
+
+    @classmethod
+    def of(cls, start: Any, stop: Any, step: int) -> Counted:
+        steps = stop - start if step == 1 else -((start - stop) // step)
+        if compared(">=", steps, 0) is not True:
+            steps = torch.sym_max(steps, 0)
+        return cls(steps, lambda k: start + k * step)
+
+    def __reversed__(self) -> Counted:
+        return Counted(self.count, lambda k: self.item(self.count - 1 - k))
+
+
+def _decided(symbol: str, left: Any, right: Any) -> bool | None:
+    """The outcome, if it is the same for all declared sizes."""
+    env = next(n.node.shape_env for n in (left, right) if isinstance(n, (SymInt, SymFloat)))
+    terms = [sympy.sympify(n.node.expr if hasattr(n, "node") else n) for n in (left, right)]
+    if terms[0] == terms[1]:
+        return bool(_OPERATORS[symbol](0, 0))
+    free = set().union(*(t.free_symbols for t in terms))
+    # Symbols of torch's are positive, and sympy decides by that: others stand in.
+    wide = {s: sympy.Symbol(f"wide_{n}", integer=True) for n, s in enumerate(free)}
+    ranges = {wide[s]: _declared(env, s) for s in free}
+    relation = _RELATIONS[symbol](*(t.xreplace(wide) for t in terms))
+    if relation in (sympy.true, sympy.false):
+        return bool(relation)
+    try:
+        bounds = bound_sympy(relation, ranges)
+    except Exception:  # functions that torch has no bounds for
+        return None
+    return bool(bounds.lower) if bounds.is_singleton() else None
+
+
+def _declared(env: ShapeEnv, symbol: sympy.Symbol) -> ValueRanges[Any]:
+    """The range of a size as the export was told, not as the tracer clamps it to 2 and more."""
+    own = env.var_to_range[symbol]
+    if own.lower != 2 or symbol not in env.backed_var_to_val:
+        return own
+    least = 0
+    for tracked in env.tracked_fakes or ():
+        limits = getattr(tracked.symbolic_context, "constraint_sizes", None) or ()
+        for size, limit in zip(getattr(tracked.fake, "shape", ()), limits, strict=False):
+            if limit is not None and isinstance(size, SymInt):
+                if size.node.expr == symbol:
+                    least = max(least, int(limit.vr.lower))
+                elif symbol in size.node.expr.free_symbols:  # of 8*n at least 8
+                    least = max(least, min(1, int(limit.vr.lower)))
+    return ValueRanges(least, own.upper)

@@ -1,0 +1,211 @@
+"""One step of a loop as the body of a subgraph: what it uses, what it changes, what it appends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from exporters.rewrites.control import slots
+from exporters.rewrites.control.branches import Irreconcilable, refuse_shared
+from exporters.rewrites.control.capture import Inside, Operands, explore, shape_env
+from exporters.rewrites.control.effects import Effects
+from exporters.rewrites.control.recorder import Recorder, recording
+from exporters.rewrites.control.slots import Slot
+from exporters.rewrites.control.stacked import Stacked
+from exporters.rewrites.control.variables import Variables
+from toolkit.errors import ExportRefused
+
+
+class Loop:
+    """What the loops of `loops.py` have in common."""
+
+    def __init__(
+        self, body: Callable[[Any], None], variables: Variables, kept: Sequence[str]
+    ) -> None:
+        self.body, self.variables, self.kept = body, variables, kept
+        self.first = 0
+
+    def step(self, number: Any) -> None:
+        raise NotImplementedError
+
+    def goes_on(self, number: Any) -> Any:
+        raise NotImplementedError
+
+    def can_step(self) -> bool:
+        """Is it certain that there is a first step?"""
+        raise NotImplementedError
+
+    def limit(self) -> Any:
+        """The number of steps, if it is known before the first."""
+        return None
+
+    @property
+    def place(self) -> str:
+        raise NotImplementedError
+
+
+class _Tried(NamedTuple):
+    """What a step does, as far as one run on shapes tells."""
+
+    slots: list[Slot]
+    assigned: set[str]
+    outer: list[Tensor]
+    written: list[Tensor]
+    appended: dict[str, Tensor]
+    """A list's variable, and what one step gives it."""
+
+
+def subgraph(loop: Loop) -> None:
+    """Write the loop, and leave the variables and lists as it leaves them."""
+    _Subgraph(loop).run()
+
+
+class _Subgraph:
+    def __init__(self, loop: Loop) -> None:
+        self.loop, self.variables = loop, loop.variables
+        self.before = self.variables.read()
+        reach = self.variables.in_reach()
+        self.lists = {n: v for n, v in reach.items() if type(v) is list}
+        self.others = [v for v in reach.values() if type(v) is not list]
+        self.tried = self._settled()
+        refuse_shared(self.tried.written, self.tried.outer)
+
+    def _settled(self) -> _Tried:
+        """A number that one step changes is unknown in the next: try until no more is found."""
+        known: list[Slot] = []
+        for _ in range(4):
+            tried = self._try(known)
+            if tried.slots == known:
+                return tried
+            known = tried.slots
+        raise Irreconcilable("its variables do not settle")
+
+    def _try(self, known: list[Slot]) -> _Tried:
+        """One step on shapes alone, with the variables known to change as if they had."""
+        with shape_env().ignore_fresh_unbacked_symbols():
+            fresh = [slots.fresh(s) for s in known]
+            own = [f for f in fresh if isinstance(f, Tensor)]
+            effects = Effects([*self.others, *self.lists.values()])
+            try:
+                with recording(self.variables, self.lists) as recorders:
+                    self.variables.write(slots.filled(self.before, known, fresh))
+                    found = explore(lambda: self._step(recorders), own)
+            except (Irreconcilable, ExportRefused):
+                raise
+            except Exception as error:  # of a first step other than the rest, perhaps
+                raise slots.Unsteady(f"{type(error).__name__}: {error}") from error
+            finally:
+                changed = effects.undone()
+                self.variables.write(self.before)
+        if changed:
+            raise Irreconcilable("it changes a list, a dict or an attribute")
+        after, given = found.result
+        changing = slots.changing(
+            self.loop.kept, self.before, after, known, need_all=self.loop.can_step()
+        )
+        outer = [t for t in found.outer if not any(t is o for o in own)]
+        return _Tried(changing, set(after), outer, found.written, given)
+
+    def _step(self, recorders: dict[str, Recorder]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        number = torch.zeros((), dtype=torch.int64)
+        self.loop.goes_on(number)
+        self.loop.step(_number(number, self.loop))
+        given = {name: r.only() for name, r in recorders.items() if r.given}
+        return self.variables.read(), given
+
+    def run(self) -> None:
+        tried, loop = self.tried, self.loop
+        try:
+            operands = Operands(tried.outer, self.others)
+            carried = (
+                torch.full((), loop.first, dtype=torch.int64),
+                *(slots.start(s) for s in tried.slots),
+                *(t.clone() for t in tried.written),
+                *(_rows(loop, t) for t in tried.appended.values()),
+            )
+            many = len(carried)
+
+            def goes_on(*inner: Any) -> Tensor:
+                return self._goes_on(inner[:many], operands.inside(inner[many:]))
+
+            def body(*inner: Any) -> tuple[Tensor, ...]:
+                return self._body(inner[:many], operands.inside(inner[many:]))
+
+            found = torch.ops.higher_order.while_loop(goes_on, body, carried, operands.all)
+        except (Irreconcilable, ExportRefused):
+            raise
+        except Exception as error:
+            raise Irreconcilable(f"{type(error).__name__}: {error}") from error
+        finally:
+            self.variables.write(self.before)
+        self._leave(found)
+
+    def _goes_on(self, carried: Sequence[Any], inside: Inside) -> Tensor:
+        with inside:
+            number, _, _ = self._enter(carried, inside)
+            found: Tensor = inside.now(self.loop.goes_on(number)).clone()
+        self.variables.write(self.before)
+        return found
+
+    def _body(self, carried: Sequence[Any], inside: Inside) -> tuple[Tensor, ...]:
+        with inside, recording(self.variables, self.lists) as recorders:
+            number, written, rows = self._enter(carried, inside)
+            self.loop.step(_number(number, self.loop))
+            after = self.variables.read()
+            own = [slots.out(inside.now(slots.leaf(after, s)), s) for s in self.tried.slots]
+            given = [inside.now(recorders[name].only()) for name in self.tried.appended]
+            at = number.reshape(1)
+            rows = [
+                torch.index_copy(row, 0, at, item.unsqueeze(0))
+                for row, item in zip(rows, given, strict=True)
+            ]
+        self.variables.write(self.before)
+        return (number + 1, *own, *written, *rows)
+
+    def _enter(
+        self, carried: Sequence[Any], inside: Inside
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """Set the variables to what the step starts from; its number, copies of what it writes
+        into, and the rows so far."""
+        number, *rest = carried
+        values = [slots.given(s, rest.pop(0)) for s in self.tried.slots]
+        written = [rest.pop(0).clone() for _ in self.tried.written]
+        inside.replaced(self.tried.written, written)
+        self.variables.write(slots.filled(self.before, self.tried.slots, values))
+        return number, written, rest
+
+    def _leave(self, found: Sequence[Tensor]) -> None:
+        _, *rest = found
+        values = [slots.back(rest.pop(0), s) for s in self.tried.slots]
+        after = slots.filled(self.before, self.tried.slots, values)
+        temporary = self.tried.assigned - set(self.loop.kept)
+        self.variables.write({n: v for n, v in after.items() if n not in temporary})
+        for tensor in self.tried.written:
+            tensor.copy_(rest.pop(0))
+        for name, rows in zip(self.tried.appended, rest, strict=True):
+            given = self.lists[name]
+            many = rows[self.loop.first :] if self.loop.first else rows
+            stacked = Stacked(list(given), many)
+            given[:] = [stacked]  # whoever else holds the list must not take it for what it was
+            self.variables.rebind(name, stacked)
+
+
+def _number(number: Tensor, loop: Loop) -> Any:
+    """The step's number as Python's code wants it, within its bounds."""
+    found = number.item()
+    torch._check(found >= loop.first)
+    limit = loop.limit()
+    if limit is not None:
+        torch._check(found < limit)
+    return found
+
+
+def _rows(loop: Loop, row: Tensor) -> Tensor:
+    """Where what the steps append is kept: one row for each step."""
+    limit = loop.limit()
+    if limit is None:
+        raise Irreconcilable("it appends to a list, and how often is not known before")
+    return torch.zeros((limit, *row.shape), dtype=row.dtype)

@@ -1,0 +1,324 @@
+"""A function's syntax with its branches and loops as calls of `runtime.py`.
+
+    if x.sum() > 0:                 def way_1():
+        y = x + 1                       nonlocal y
+    else:                               y = x + 1
+        y = x                       def way_2(): ...
+                                    test = runtime.compared(">", x.sum(), 0)
+                                    runtime.branch(test, way_1, way_2, ("y",))
+
+What cannot stand in a closure (break, yield, super) is left as it is. Line numbers stay the user's.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+
+from exporters.rewrites.control import names
+from exporters.rewrites.control.names import Statements
+
+RUNTIME = "__onnxport__"
+"""The name under which a rewritten function finds `runtime.py` among its globals."""
+
+_COMPARISONS = {
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+}
+_BUILTINS = {"range", "len", "int", "float", "max", "min"}
+"""Functions of Python that take sizes and tensors and want plain numbers: `sizes.py` stands in."""
+
+_PYTHON_TESTS = {"isinstance", "issubclass", "hasattr", "callable", "is_scripting", "is_tracing"}
+
+
+def rewrite(function: ast.FunctionDef) -> bool:
+    """Rewrite in place; False where there is nothing to rewrite."""
+    if any(isinstance(n, (ast.Yield, ast.YieldFrom)) for n in names.walk(function.body)):
+        return False
+    rewriter = _Rewriter(function)
+    function.body = rewriter.block(function.body, tail=True)
+    local = sorted(rewriter.shared - rewriter.parameters)
+    if local:  # a name is the function's own if it assigns it anywhere, reached or not
+        targets: list[ast.expr] = [ast.Name(n, ast.Store()) for n in local]
+        bind = ast.If(ast.Constant(False), [ast.Assign(targets, ast.Constant(None))], [])
+        function.body.insert(0, ast.copy_location(bind, function.body[0]))
+    ast.fix_missing_locations(function)
+    return rewriter.changed
+
+
+class _Rewriter:
+    def __init__(self, function: ast.FunctionDef) -> None:
+        a = function.args
+        arguments = [*a.posonlyargs, *a.args, *a.kwonlyargs, a.vararg, a.kwarg]
+        self.parameters = {argument.arg for argument in arguments if argument}
+        walked = list(names.walk(function.body))
+        elsewhere = {
+            n for d in walked if isinstance(d, (ast.Global, ast.Nonlocal)) for n in d.names
+        }
+        self.own = names.assigned(function.body) | self.parameters
+        self.own -= elsewhere
+        self.function = function
+        self.original = list(function.body)
+        self.shared: set[str] = set()
+        self.changed = False
+        self._count = 0
+
+    def block(self, body: Statements, *, tail: bool) -> Statements:
+        """`tail`: the function ends where the block ends."""
+        done: Statements = []
+        for number, statement in enumerate(body):
+            rest = body[number + 1 :]
+            if isinstance(statement, ast.If) and names.can_move(statement):
+                if _raises(statement):
+                    statement.test = self.call("alarm", self.test(statement.test))
+                    done.append(statement)
+                    continue
+                if names.has_return(statement):
+                    moved = [statement, *rest]
+                    open_ = not _is_pythons(statement.test) or _has_branches(statement)
+                    if tail and open_ and all(names.can_move(s) for s in moved):
+                        return [*done, *self.returning(statement, rest)]
+                elif not _is_pythons(statement.test):
+                    done += self.branch(statement)
+                    continue
+            elif isinstance(statement, (ast.For, ast.While)) and self.is_plain_loop(statement):
+                done += self.loop(statement)
+                continue
+            done.append(self.inside(statement, tail=tail and not rest))
+        return done
+
+    def branch(self, statement: ast.If) -> Statements:
+        shared = self.names_of([statement])
+        first, one = self.closure(statement, statement.body, tail=False)
+        second, other = self.closure(statement, statement.orelse, tail=False)
+        call = self.call("branch", self.test(statement.test), one, other, _tuple(shared))
+        return [first, second, ast.copy_location(ast.Expr(call), statement)]
+
+    def returning(self, statement: ast.If, rest: Statements) -> Statements:
+        """The branch and all that follows it, each way with its own return."""
+        shared = self.names_of([statement, *rest])
+        ways, before = [statement.body, statement.orelse], []
+        if rest and not any(map(names.ends, ways)):
+            after, name = self.closure(rest[0], rest, tail=True)
+            before.append(after)
+            leave = ast.copy_location(ast.Return(ast.Call(name, [], [])), rest[0])
+            rest = [ast.fix_missing_locations(leave)]
+        one, other = (w if names.ends(w) else [*w, *rest] for w in ways)
+        first, one_name = self.closure(statement, one, tail=True)
+        second, other_name = self.closure(statement, other, tail=True)
+        test = self.test(statement.test)
+        call = self.call("choose", test, one_name, other_name, _tuple(shared))
+        return [*before, first, second, ast.copy_location(ast.Return(call), statement)]
+
+    def is_plain_loop(self, statement: ast.For | ast.While) -> bool:
+        if statement.orelse or names.has_return(statement) or not names.can_move(statement):
+            return False
+        return isinstance(statement, ast.For) or not _is_pythons(statement.test)
+
+    def loop(self, statement: ast.For | ast.While) -> Statements:
+        shared = self.names_of([statement])
+        outside = names.read(_without(self.original, statement))
+        head = [] if isinstance(statement, ast.For) else [ast.Expr(statement.test)]
+        carried = shared & (names.needed([*head, *statement.body]) | outside)
+        if isinstance(statement, ast.While):
+            body, name = self.closure(statement, statement.body, tail=False)
+            test = _lambda(self.test(statement.test))
+            call = self.call("during", test, name, _tuple(shared), _tuple(carried))
+        else:
+            targets = names.assigned([statement.target])
+            carried = shared & (names.needed(statement.body) - targets | outside)
+            item = ast.Name("__onnxport_item", ast.Load())
+            take = ast.copy_location(ast.Assign([statement.target], item), statement)
+            body, name = self.closure(statement, statement.body, tail=False, take=take)
+            iterable = self.expression(statement.iter)
+            call = self.call("each", iterable, name, _tuple(shared), _tuple(carried))
+        return [body, ast.copy_location(ast.Expr(call), statement)]
+
+    def closure(
+        self, at: ast.stmt, body: Statements, *, tail: bool, take: ast.stmt | None = None
+    ) -> tuple[ast.stmt, ast.expr]:
+        """A function of the block that assigns the function's own names, and its name."""
+        self._count += 1
+        self.changed = True
+        name = f"__onnxport_{self._count}"
+        shared = self.names_of([*body, *([take] if take else [])])
+        self.shared |= shared
+        inner = [*([take] if take else []), *self.block(body, tail=tail)]
+        start: Statements = [ast.Nonlocal(sorted(shared))] if shared else []
+        parameters = [ast.arg("__onnxport_item")] if take else []
+        made = ast.FunctionDef(
+            name,
+            ast.arguments([], parameters, None, [], [], None, []),
+            [*start, *inner] or [ast.Pass()],
+            [],
+        )
+        ast.copy_location(made, at)
+        for s in (*start, *made.body):
+            if not hasattr(s, "lineno"):
+                ast.copy_location(s, at)
+        return made, ast.copy_location(ast.Name(name, ast.Load()), at)
+
+    def inside(self, statement: ast.stmt, *, tail: bool) -> ast.stmt:
+        """A statement that stays: what stands in it is rewritten."""
+        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            return statement
+        for field, value in ast.iter_fields(statement):
+            if isinstance(value, list) and value and isinstance(value[0], ast.stmt):
+                stays = tail and isinstance(statement, ast.If)
+                setattr(statement, field, self.block(value, tail=stays))
+            elif isinstance(value, list):
+                setattr(statement, field, [self.part(v) for v in value])
+            elif isinstance(value, ast.expr):
+                whole = isinstance(statement, (ast.If, ast.While)) and field == "test"
+                setattr(statement, field, value if whole else self.expression(value))
+        if isinstance(statement, ast.Assert):
+            statement.test = self.call("asserted", self.test(statement.test))
+        return statement
+
+    def part(self, node: ast.AST) -> ast.AST:
+        if isinstance(node, ast.expr):
+            return self.expression(node)
+        for field, value in ast.iter_fields(node):
+            if isinstance(value, list) and value and isinstance(value[0], ast.stmt):
+                setattr(node, field, self.block(value, tail=False))
+            elif isinstance(value, ast.expr):
+                setattr(node, field, self.expression(value))
+        return node
+
+    def expression(self, node: ast.expr) -> ast.expr:
+        found: ast.expr = _Expressions(self).visit(node)
+        return found
+
+    def test(self, node: ast.expr) -> ast.expr:
+        """A condition whose `and`, `or`, `not` and comparisons do not ask for a bool."""
+        if any(isinstance(n, (ast.NamedExpr, ast.Yield, ast.Await)) for n in ast.walk(node)):
+            return node
+        if isinstance(node, ast.BoolOp):
+            *parts, last = map(self.test, node.values)
+            kind = "both" if isinstance(node.op, ast.And) else "either"
+            for part in reversed(parts):
+                last = self.call(kind, _lambda(part), _lambda(last))
+            return last
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            return self.call("negated", self.test(node.operand))
+        if isinstance(node, ast.Compare) and all(type(op) in _COMPARISONS for op in node.ops):
+            terms = [node.left, *node.comparators]
+            if len(terms) > 2 and any(isinstance(n, ast.Call) for t in terms for n in ast.walk(t)):
+                return self.expression(node)
+            pairs = [
+                self.call(
+                    "compared",
+                    ast.Constant(_COMPARISONS[type(op)]),
+                    self.expression(a),
+                    self.expression(b),
+                )
+                for op, a, b in zip(node.ops, terms, terms[1:], strict=False)
+            ]
+            last = pairs.pop()
+            for pair in reversed(pairs):
+                last = self.call("both", _lambda(pair), _lambda(last))
+            return last
+        return self.expression(node)
+
+    def call(self, function: str, *arguments: ast.expr) -> ast.expr:
+        self.changed = True
+        named = ast.Attribute(ast.Name(RUNTIME, ast.Load()), function, ast.Load())
+        at = next((a for a in arguments if hasattr(a, "lineno")), None)
+        made = ast.Call(named, list(arguments), [])
+        return ast.copy_location(made, at) if at else made
+
+    def names_of(self, statements: Statements) -> set[str]:
+        return names.assigned(statements) & self.own
+
+
+class _Expressions(ast.NodeTransformer):
+    """`a if test else b`, and Python's functions of numbers, wherever they stand."""
+
+    def __init__(self, rewriter: _Rewriter) -> None:
+        self._rewriter = rewriter
+
+    def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
+        return node
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
+        if _is_pythons(node.test) or not names.can_move(node) or _walrus(node):
+            self.generic_visit(node)
+            return node
+        test = self._rewriter.test(node.test)
+        ways = (_lambda(self.visit(way)) for way in (node.body, node.orelse))
+        return self._rewriter.call("choose", test, *ways, _tuple(()))
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        if not isinstance(node.func, ast.Name) or node.func.id not in _BUILTINS:
+            return node
+        if node.keywords or not node.args or any(isinstance(a, ast.Starred) for a in node.args):
+            return node
+        if node.func.id in self._rewriter.own:
+            return node
+        made = self._rewriter.call("of_numbers", node.func, *node.args)
+        return ast.copy_location(made, node)
+
+
+def _is_pythons(test: ast.expr) -> bool:
+    """A condition that no tensor and no size can be: it is left to Python."""
+    if isinstance(test, ast.Constant):
+        return True
+    if isinstance(test, ast.BoolOp):
+        return all(map(_is_pythons, test.values))
+    if isinstance(test, ast.UnaryOp):
+        return _is_pythons(test.operand)
+    if isinstance(test, ast.Compare):
+        return all(isinstance(op, (ast.Is, ast.IsNot, ast.In, ast.NotIn)) for op in test.ops) or (
+            any(isinstance(t, ast.Constant) and isinstance(t.value, str) for t in test.comparators)
+        )
+    if isinstance(test, ast.Attribute):
+        return test.attr == "training"
+    if isinstance(test, ast.Call):
+        named = test.func
+        called = named.attr if isinstance(named, ast.Attribute) else getattr(named, "id", "")
+        return called in _PYTHON_TESTS
+    return False
+
+
+def _raises(statement: ast.If) -> bool:
+    return not statement.orelse and isinstance(statement.body[-1], ast.Raise)
+
+
+def _has_branches(statement: ast.If) -> bool:
+    """In its ways."""
+    below = names.walk([*statement.body, *statement.orelse])
+    return any(isinstance(n, (ast.If, ast.While, ast.For)) for n in below)
+
+
+def _walrus(node: ast.AST) -> bool:
+    return any(isinstance(n, ast.NamedExpr) for n in ast.walk(node))
+
+
+def _without(body: Statements, statement: ast.stmt) -> list[ast.AST]:
+    """All nodes of the function that do not stand in the statement."""
+    found: list[ast.AST] = []
+    for node in ast.iter_child_nodes(ast.Module(body, [])):
+        found += _outside(node, statement)
+    return found
+
+
+def _outside(node: ast.AST, statement: ast.stmt) -> list[ast.AST]:
+    if node is statement:
+        return []
+    if not any(n is statement for n in ast.walk(node)):
+        return [node]
+    return [n for child in ast.iter_child_nodes(node) for n in _outside(child, statement)]
+
+
+def _lambda(body: ast.expr) -> ast.expr:
+    made = ast.Lambda(ast.arguments([], [], None, [], [], None, []), body)
+    return ast.copy_location(made, body)
+
+
+def _tuple(found: Sequence[str] | set[str]) -> ast.expr:
+    return ast.Tuple([ast.Constant(n) for n in sorted(found)], ast.Load())

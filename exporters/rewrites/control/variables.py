@@ -1,0 +1,48 @@
+"""The variables of a function that its closures share: their cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import CellType
+from typing import Any
+
+
+class Variables:
+    """Those of `names` that the closures share; what is not bound is left out when read."""
+
+    def __init__(self, closures: Sequence[Callable[..., Any]], names: Iterable[str]) -> None:
+        self._all: dict[str, CellType] = {}
+        for closure in closures:
+            free = closure.__code__.co_freevars
+            self._all |= dict(zip(free, closure.__closure__ or (), strict=True))
+        self._cells = {n: self._all[n] for n in names if n in self._all}
+
+    def read(self) -> dict[str, Any]:
+        return _contents(self._cells)
+
+    def in_reach(self) -> dict[str, Any]:
+        """Everything that the closures name, assigned or not."""
+        return _contents(self._all)
+
+    def write(self, values: Mapping[str, Any]) -> None:
+        """Bind the names to the values, and unbind those without one."""
+        for name, cell in self._cells.items():
+            if name in values:
+                cell.cell_contents = values[name]
+            elif is_bound(cell):
+                del cell.cell_contents
+
+    def rebind(self, name: str, value: Any) -> None:
+        self._all[name].cell_contents = value
+
+
+def is_bound(cell: CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return False
+    return True
+
+
+def _contents(cells: Mapping[str, CellType]) -> dict[str, Any]:
+    return {name: cell.cell_contents for name, cell in cells.items() if is_bound(cell)}
