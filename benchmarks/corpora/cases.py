@@ -16,10 +16,14 @@ from toolkit.signature import Signature, TensorSpec
 
 @dataclass(frozen=True)
 class Case:
-    """`build` makes the module and its signature, deterministically; it may raise."""
+    """`build` makes what `toolkit.source` loads, deterministically; it may raise."""
 
     name: str
-    build: Callable[[], tuple[nn.Module, Signature | str]]
+    build: Callable[[], Any]
+    unseen: Callable[[], Any] | None = None
+    """The same with examples that the exporter is not shown, where values come from them only."""
+    meaningless: str = ""
+    """Why ONNX cannot say what the case does: then it is not tried."""
 
 
 class Call(nn.Module):
@@ -39,6 +43,12 @@ class Call(nn.Module):
             leaves[at] = tensor
         arguments, keywords = pytree.tree_unflatten(leaves, self._tree)
         return self.called(*arguments, **keywords)
+
+    def differs_in_values_only(self, other: Call) -> bool:
+        """Are these two calls of one shape, with equal constants?"""
+        mine, theirs = ([(t.shape, t.dtype) for t in c.tensors] for c in (self, other))
+        same = [repr(c._constants) for c in (self, other)]
+        return mine == theirs and same[0] == same[1]
 
     def signature(self) -> Signature:
         """Of the sample: its shapes, and the range of its values."""

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from benchmarks.corpora.cases import Call, Case
+from benchmarks.corpora.meaningless import MEANINGLESS
+from toolkit import examples
+from toolkit.domain import FromData
+from toolkit.model import to_array, to_tensor
 from toolkit.signature import Signature
+from toolkit.structure import flatten
 
 SAMPLES = 3
+SHOWN = (0, 1)
+"""The seeds of the values that an exporter sees, where values come from the samples only."""
+UNSEEN = (2, 3, 4)
+"""The seeds of those that it is then checked on."""
+
+IN_ORDER = ("bucketize", "searchsorted")
+"""Their boundaries are sorted: values within a range are not."""
+TIES = ("kthvalue", "topk")
+"""Of equal values they return the place of any, which PyTorch's own kernels choose differently."""
 
 
 def cases() -> Iterator[Case]:
@@ -23,19 +39,74 @@ def cases() -> Iterator[Case]:
             continue
         name = info.name + (f".{info.variant_test_name}" if info.variant_test_name else "")
         for number in range(SAMPLES):
-            yield Case(f"{name}/{number}", partial(_build, info, number))
+            yield Case(
+                f"{name}/{number}",
+                partial(_build, info, number, SHOWN),
+                unseen=partial(_build, info, number, UNSEEN),
+                meaningless=MEANINGLESS.get(info.name, ""),
+            )
 
 
-def _build(info: object, number: int) -> tuple[nn.Module, Signature]:
-    torch.manual_seed(0)
+def _build(
+    info: object, number: int, seeds: tuple[int, ...]
+) -> tuple[nn.Module, Signature] | tuple[nn.Module, Signature, list[dict[str, Tensor]]]:
+    call = _call(info, number, SHOWN[0])
+    signature = call.signature()
+    name = info.name  # type: ignore[attr-defined]
+    if name not in IN_ORDER + TIES and _can_be_redrawn(call, signature):
+        return call, signature
+    others = [_call(info, number, seed) for seed in seeds]
+    data = Signature(tuple(replace(s, values=FromData()) for s in signature.inputs))
+    shown = [
+        dict(zip([s.name for s in signature.inputs], other.tensors, strict=True))
+        for other in others
+        if other.differs_in_values_only(call)
+    ]
+    return call, data, shown
+
+
+def _call(info: object, number: int, seed: int) -> Call:
+    """The number-th sample whose tensors and results have elements: others prove nothing."""
+    torch.manual_seed(seed)
     samples = info.sample_inputs("cpu", torch.float32, requires_grad=False)  # type: ignore[attr-defined]
-    sample = next(islice(samples, number, None), None)
-    if sample is None:
-        raise LookupError(f"there are fewer than {number + 1} samples")
-    if not isinstance(sample.input, (Tensor, list, tuple)):
-        raise LookupError("its input is no tensor")
-    arguments = (sample.input, *sample.args)
+    found = next(islice(filter(None, (_telling(info, s) for s in samples)), number, None), None)
+    if found is None:
+        raise LookupError(f"there are fewer than {number + 1} samples of tensors with elements")
+    return found
+
+
+def _telling(info: object, sample: object) -> Call | None:
+    arguments = (sample.input, *sample.args)  # type: ignore[attr-defined]
     call = Call(info.op, arguments, sample.kwargs).eval()  # type: ignore[attr-defined]
-    if not call.tensors:
-        raise LookupError("it takes no tensor")
-    return call, call.signature()
+    if not call.tensors or not all(t.numel() for t in call.tensors):
+        return None
+    try:
+        with torch.no_grad():
+            results = flatten(call(*(t.clone() for t in call.tensors)))
+    except Exception:  # what it raises is said where the case is loaded
+        return call
+    return call if any(t.numel() for _, t in results) else None
+
+
+def _can_be_redrawn(call: Call, signature: Signature) -> bool:
+    """Does PyTorch take whatever lies in the ranges of the sample's values, and return numbers?"""
+    rng = np.random.default_rng(0)
+    try:
+        with torch.no_grad():
+            wanted = [_numbers(t) for _, t in flatten(call(*(t.clone() for t in call.tensors)))]
+            for fill in examples.FILLS:
+                feeds = examples.feeds(signature, {}, fill, rng)
+                tensors = [to_tensor(feeds[s.name], s.dtype) for s in signature.inputs]
+                found = [_numbers(t) for _, t in flatten(call(*tensors))]
+                if fill == "uniform" and any(
+                    w and not f for w, f in zip(wanted, found, strict=True)
+                ):
+                    return False
+    except Exception:
+        return False
+    return True
+
+
+def _numbers(tensor: Tensor) -> bool:
+    """Is any element a finite number?"""
+    return bool(np.isfinite(to_array(tensor.to(torch.float64))).any())
