@@ -45,6 +45,7 @@ _FAMILIES = (
     "cumulative",
     "sorting",
     "indexing",
+    "slicing",
 )
 """The files of this folder that have a FAMILY, in the order in which their contexts are entered."""
 

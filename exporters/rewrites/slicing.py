@@ -1,0 +1,110 @@
+"""Slices whose bound may lie outside of a dynamic size: `x[:, -8:]` where there may be fewer.
+
+PyTorch clips the bound. torch.export asks whether the size is above 8, and then holds for one of
+the answers only: `t` from 1 to 64 is refused at `x[:, -8:]` and at `x[:, :32]` alike. ONNX's Slice
+clips as PyTorch does, so here such a slice is that node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.fx.experimental.symbolic_shapes import statically_known_true
+from torch.overrides import TorchFunctionMode
+
+from exporters.rewrites import Family
+
+_END = 2**63 - 1  # INT64_MAX: "to the end", onnx Slice-13
+Size = int | torch.SymInt
+
+
+class _Slicing(TorchFunctionMode):
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        if func is Tensor.__getitem__:
+            tensor, index = args
+            cuts, rest = split(index, tensor.shape)
+            return _cut(tensor, cuts)[rest] if cuts else func(tensor, index)
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def _tracing(_: nn.Module) -> Iterator[None]:
+    with _Slicing():
+        yield
+
+
+FAMILY = Family("slicing", tracing=_tracing)
+
+
+class Cut(NamedTuple):
+    """One axis, sliced from `start` to `stop`, which may lie outside of its size."""
+
+    axis: int
+    start: int
+    stop: int
+
+
+def split(index: Any, shape: Sequence[Size]) -> tuple[list[Cut], Any]:
+    """The slices of an index that torch.export would have to ask about, and the index without them.
+
+    That is where the size is symbolic and not known to contain both bounds.
+    """
+    parts = list(index) if isinstance(index, tuple) else [index]
+    if not any(isinstance(part, slice) for part in parts):
+        return [], index
+    hidden = len(shape) - sum(map(_axes, parts))
+    cuts, axis = [], 0
+    for number, part in enumerate(parts):
+        if isinstance(part, slice) and axis < len(shape) and _is_open(part, shape[axis]):
+            stop = _END if part.stop is None else part.stop
+            cuts.append(Cut(axis, part.start or 0, stop))
+            parts[number] = slice(None)
+        axis += hidden if part is Ellipsis else _axes(part)
+    return cuts, tuple(parts)
+
+
+def _axes(part: Any) -> int:
+    """How many axes a part of an index stands for."""
+    if part is None or part is Ellipsis or isinstance(part, bool):
+        return 0
+    return part.dim() if isinstance(part, Tensor) and part.dtype == torch.bool else 1
+
+
+def _is_open(part: slice, size: Size) -> bool:
+    if not isinstance(size, torch.SymInt) or part.step not in (None, 1):
+        return False
+    bounds = [at for at in (part.start, part.stop) if at is not None]
+    return all(isinstance(at, int) for at in bounds) and not all(
+        statically_known_true(size >= abs(at)) for at in bounds
+    )
+
+
+def _cut(tensor: Tensor, cuts: Sequence[Cut]) -> Tensor:
+    shape = list(tensor.shape)
+    for axis, start, stop in cuts:
+        first, last = _clipped(start, shape[axis]), _clipped(stop, shape[axis])
+        shape[axis] = _difference(first, last)
+    numbers = [torch.tensor(column) for column in zip(*cuts, strict=True)]
+    axes, starts, ends = numbers
+    result: Tensor = torch.onnx.ops.symbolic(
+        "Slice", [tensor, starts, ends, axes], dtype=tensor.dtype, shape=shape, version=13
+    )
+    return result
+
+
+def _clipped(at: int, size: Size) -> Size:
+    if at == _END:
+        return size
+    return torch.sym_max(size + at, 0) if at < 0 else torch.sym_min(size, at)
+
+
+def _difference(first: Size, last: Size) -> Size:
+    if isinstance(first, int) and first == 0:
+        return last
+    return torch.sym_max(last - first, 0)
