@@ -1,7 +1,8 @@
 """A config of transformers made tiny, by what its fields are called: two layers, width 32.
 
 Fields owe things to each other that no table knows. So there are degrees: the first shrinks all
-that it can, the others leave first the widths as they are, then all but the number of layers.
+that it can, the others leave the width of a head as it is (or half of it), then all widths, then
+all but the number of layers, then all but the vocabulary.
 """
 
 from __future__ import annotations
@@ -11,15 +12,14 @@ from collections.abc import Mapping
 from typing import Any
 
 VOCABULARY, WIDTH, HEADS, LAYERS = 96, 32, 4, 2
-DEGREES = (0, 1, 2, 3)
-"""All; without widths; layers and words only; words only."""
+ALL, HEADS_WHOLE, HEADS_HALF, NO_WIDTHS, LAYERS_ONLY, WORDS_ONLY = DEGREES = range(6)
 
 _LAYER_COUNTS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")
 _LAYERS = re.compile(r"(^|_)(layers?|blocks|depth)$")
 _NOT_LAYERS = re.compile(
     r"feat|pretrain|skip|kv_shared|adapter|adopt|insert|dense|every|nextn|fpn|start|output|replace"
 )
-_WORDS = re.compile(r"vocab_size$|^n_token$|^emb_vocab")
+_WORDS = re.compile(r"vocab_size|^n_token$|^emb_vocab")
 _TOKENS = re.compile(r"(token_id|token_index|_token|_index|_id)s?$")
 _GIVEN_ELSEWHERE = ("stage_names", "out_features", "out_indices", "_out_features", "_out_indices")
 
@@ -35,16 +35,16 @@ _COUNTS: tuple[tuple[str, int], ...] = (
     (r"^window_size$", 4),
 )
 _WIDTHS: tuple[tuple[str, int], ...] = (
+    (r"^(d_kv|d_head|rotary_dim|.*head_dim|mamba_d_head)$", 8),
     (r"(^|_)(kv|key_value)_?heads$|^num_kv_heads$|^multi_query_group_num$", 2),
     (r"^mamba_n_heads$", 2 * WIDTH // 8),
     (r"heads?$|_heads_", HEADS),
-    (r"^(d_kv|d_head|rotary_dim|.*head_dim|mamba_d_head)$", 8),
     (r"^qk_head_dim$", 16),
     (r"lora_rank$", 8),
     (r"(intermediate|ffn|inner|mlp|d_ff|feed_?forward|filter).*(_?size|_?dim)?$", 64),
     (r"^(n_embd|dim|emb_dim|width|embedding_size)$", WIDTH),
     (r"(hidden_size|embed_dim|hidden_dim|embedding_dim|projection_dim|d_model|proj_dim)$", WIDTH),
-    (r"(output_size|output_dim|out_dim|proj_size|_channels_?dim)$", WIDTH),
+    (r"(output_size|output_dim|out_dim|proj_size|projection_size|_channels_?dim)$", WIDTH),
     (r"(encoder|decoder|mask_feature|fpn|projector)_hidden", WIDTH),
     (r"^(num_mel_bins|mel_bins|n_mels)$", 16),
     (r"^(num_conv_pos_embeddings)$", 16),
@@ -52,19 +52,40 @@ _WIDTHS: tuple[tuple[str, int], ...] = (
     (r"^(mamba_d_state|state_size|ssm_state_size)$", 8),
     (r"^(fusion_hidden_size|feature_size|neck_hidden_size|classifier_hidden_size)$", WIDTH),
 )
+_BESIDE_HEADS = tuple((said, size) for said, size in _WIDTHS if "head_dim" not in said)
 """Field: what its size becomes where it is larger; the first that matches."""
+_TABLES = {
+    ALL: _COUNTS + _WIDTHS,
+    HEADS_WHOLE: _COUNTS + _BESIDE_HEADS,
+    HEADS_HALF: _COUNTS + _BESIDE_HEADS,
+    NO_WIDTHS: _COUNTS,
+}
 
 
 def shrunk(fields: Mapping[str, Any], degree: int = 0) -> dict[str, Any]:
     """The fields of a config (`to_dict`), smaller; parts that are configs the same way."""
-    kept = _kept_layers(fields) if degree < 3 else []
+    kept = _kept_layers(fields) if degree < WORDS_ONLY else []
     found = {
         name: _value(name, value, kept, fields, degree)
         for name, value in fields.items()
         if name not in _GIVEN_ELSEWHERE or "depths" in fields
     }
     found = _with_own_tokens(found)
-    return found if degree > 1 else _consistent(found, fields, degree)
+    if degree in (HEADS_WHOLE, HEADS_HALF):
+        found |= _two_heads(fields, 1 if degree == HEADS_WHOLE else 2)
+    return found if degree >= LAYERS_ONLY else _consistent(found, fields, degree)
+
+
+def _two_heads(fields: Mapping[str, Any], share: int) -> dict[str, Any]:
+    """Two heads, as wide as they were or half of that: positions turn fixed parts of them."""
+    width, heads = (fields.get(n) for n in ("hidden_size", "num_attention_heads"))
+    if not isinstance(width, int) or not isinstance(heads, int) or not heads:
+        return {}
+    head = (fields.get("head_dim") or width // heads) // share
+    found = {"hidden_size": 2 * head, "num_attention_heads": 2}
+    found |= {"head_dim": head} if fields.get("head_dim") else {}
+    keys = fields.get("num_key_value_heads")
+    return found | ({"num_key_value_heads": 1 if keys < heads else 2} if keys else {})
 
 
 def _layer_count(fields: Mapping[str, Any]) -> int:
@@ -89,13 +110,13 @@ def _value(name: str, value: Any, kept: list[int], whole: Mapping[str, Any], deg
         if _numbered(value) and kept:
             at = {n: i for i, n in enumerate(kept)}
             return {at[int(k)]: v for k, v in value.items() if int(k) in at}
-        return _rope(value) if degree == 0 and "mrope_section" in value else value
+        return _rope(value) if degree == ALL and "mrope_section" in value else value
     if _WORDS.search(name):
         return min(value or VOCABULARY, VOCABULARY) if not isinstance(value, list) else value
     if isinstance(value, (list, tuple)):
         if kept and len(value) == _layer_count(whole) > 4:
             return [value[n] for n in kept]
-        return type(value)(_stages(name, value)) if degree == 0 else value
+        return type(value)(_stages(name, value)) if degree < NO_WIDTHS else value
     if value is None and re.search(r"^(num_experts_per_tok|prediction_length)$", name):
         return 2
     if isinstance(value, float) and name in ("width_coefficient", "depth_coefficient"):
@@ -104,9 +125,9 @@ def _value(name: str, value: Any, kept: list[int], whole: Mapping[str, Any], deg
         return value
     if kept and name in _LAYER_COUNTS and value == _layer_count(whole):
         return len(kept)
-    if _LAYERS.search(name) and not _NOT_LAYERS.search(name) and degree < 3:
+    if _LAYERS.search(name) and not _NOT_LAYERS.search(name) and degree < WORDS_ONLY:
         return min(value, LAYERS)
-    tables = ((_COUNTS + _WIDTHS), _COUNTS, (), ())[degree]
+    tables = _TABLES.get(degree, ())
     return next((min(value, size) for said, size in tables if re.search(said, name)), value)
 
 
@@ -165,8 +186,10 @@ def _consistent(fields: dict[str, Any], before: Mapping[str, Any], degree: int) 
         fields["image_size"] = image
     elif isinstance(size, (list, tuple)) and size and min(size) > image:
         fields["image_size"] = [image for _ in size]
-    if degree:
+    if degree != ALL:
         return fields
+    if isinstance(before.get("width_coefficient"), float):  # EfficientNet's last layer follows it
+        fields["hidden_dim"] = 640
     heads = [n for n in before if n.endswith("attention_heads") or n in ("num_heads", "n_head")]
     rope = before.get("rope_parameters") or before.get("rope_scaling") or {}
     if isinstance(rope, dict) and "mrope_section" in rope:
