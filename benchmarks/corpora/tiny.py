@@ -36,6 +36,7 @@ _COUNTS: tuple[tuple[str, int], ...] = (
 )
 _WIDTHS: tuple[tuple[str, int], ...] = (
     (r"^(d_kv|d_head|rotary_dim|.*head_dim|mamba_d_head)$", 8),
+    (r"^state_size$", 8),
     (r"(^|_)(kv|key_value)_?heads$|^num_kv_heads$|^multi_query_group_num$", 2),
     (r"^mamba_n_heads$", 2 * WIDTH // 8),
     (r"heads?$|_heads_", HEADS),

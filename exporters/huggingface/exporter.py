@@ -31,20 +31,20 @@ class Transformers:
         from transformers.exporters.configs import OnnxConfig
         from transformers.exporters.exporter_onnx import OnnxExporter
 
-        specs = (model.signature.inputs, model.signature.outputs)
+        inputs, outputs = model.signature.inputs, model.signature.outputs
         tensors = example(model.signature)
         names = [f"x{n}" for n in range(len(tensors))]  # identifiers, which ours need not be
         shapes = {
             name: dict.fromkeys(axes(spec.shape), Dim.AUTO)
-            for name, spec in zip(names, specs[0], strict=True)
+            for name, spec in zip(names, inputs, strict=True)
         }
         config = OnnxConfig(dynamic=True, dynamic_shapes=shapes, opset_version=opset)
         try:
-            program, _ = OnnxExporter().export_program(
-                _Named(model).eval(), dict(zip(names, tensors, strict=True)), config
-            )
-            for values, declared in zip((program.graph.inputs, program.graph.outputs), specs):
-                _rename(values, [s.name for s in declared])
+            exporter: Any = OnnxExporter()  # type: ignore[no-untyped-call]
+            given = dict(zip(names, tensors, strict=True))
+            program, _ = exporter.export_program(_Named(model).eval(), given, config)
+            _rename(program.graph.inputs, [s.name for s in inputs])
+            _rename(program.graph.outputs, [s.name for s in outputs])
             OnnxExporter.save_program(program, path)
         except Exception as error:
             raise ExportRefused(f"{type(error).__name__}: {first_line(error)}") from error

@@ -1,0 +1,60 @@
+"""Configs of transformers so small that a model is built in no time."""
+
+from typing import Any
+
+import transformers
+
+TEXT = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+BERT = {**TEXT, "intermediate_size": 32, "vocab_size": 50, "max_position_embeddings": 40}
+T5 = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 2, "vocab_size": 50}
+BART = {
+    "d_model": 16,
+    **{f"{side}_layers": 2 for side in ("encoder", "decoder")},
+    **{f"{side}_attention_heads": 2 for side in ("encoder", "decoder")},
+    **{f"{side}_ffn_dim": 32 for side in ("encoder", "decoder")},
+}
+TOKENS = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "decoder_start_token_id": 1}
+WORDS = {"vocab_size": 50, "max_position_embeddings": 40, "forced_eos_token_id": None, **TOKENS}
+
+CONFIGS: dict[str, Any] = {
+    "bert": lambda: transformers.BertConfig(**BERT, architectures=["BertForMaskedLM"]),
+    "gpt2": lambda: transformers.GPT2Config(
+        n_embd=16, n_layer=2, n_head=2, vocab_size=50, n_positions=40, bos_token_id=1,
+        eos_token_id=2, architectures=["GPT2LMHeadModel"],
+    ),
+    "llama": lambda: transformers.LlamaConfig(
+        **BERT, num_key_value_heads=1, architectures=["LlamaForCausalLM"]
+    ),
+    "t5": lambda: transformers.T5Config(
+        **T5, decoder_start_token_id=0, architectures=["T5ForConditionalGeneration"]
+    ),
+    "bart": lambda: transformers.BartConfig(
+        **BART, **WORDS, architectures=["BartForConditionalGeneration"]
+    ),
+    "marian": lambda: transformers.MarianConfig(
+        **BART, **WORDS, architectures=["MarianMTModel"]
+    ),
+    "whisper": lambda: transformers.WhisperConfig(
+        **BART, **TOKENS, vocab_size=50, num_mel_bins=8, max_source_positions=20,
+        max_target_positions=30, suppress_tokens=None, begin_suppress_tokens=None,
+        architectures=["WhisperForConditionalGeneration"],
+    ),
+    "vit": lambda: transformers.ViTConfig(
+        **TEXT, intermediate_size=32, image_size=64, patch_size=16,
+        architectures=["ViTForImageClassification"],
+    ),
+    "resnet": lambda: transformers.ResNetConfig(
+        embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], architectures=["ResNetModel"]
+    ),
+    "wav2vec2": lambda: transformers.Wav2Vec2Config(
+        **TEXT, intermediate_size=32, vocab_size=30, conv_dim=[8, 8], conv_kernel=[4, 3],
+        conv_stride=[2, 2], num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2,
+        architectures=["Wav2Vec2ForCTC"],
+    ),
+    "clip": lambda: transformers.CLIPConfig(
+        text_config={**BERT, "max_position_embeddings": 20, **TOKENS},
+        vision_config={**TEXT, "intermediate_size": 32, "image_size": 32, "patch_size": 16},
+        projection_dim=8, architectures=["CLIPModel"],
+    ),
+}  # fmt: skip
+"""Name: what makes its config."""
