@@ -80,6 +80,7 @@ def _decompositions() -> dict[object, Callable[..., Any]]:
         aten.index_reduce.default: _index_reduce,
         aten.put.default: _put,
         aten.diagonal_scatter.default: _diagonal_scatter,
+        torch.ops.prims.view_of.default: lambda x: x.reshape(x.shape),
     }
 
 

@@ -64,6 +64,9 @@ def lu(a: Tensor, *, pivot: bool = True) -> tuple[Tensor, Tensor, Tensor, Tensor
         return torch.where(below, factor.unsqueeze(-1), m - update), order, pivots, info
 
     batch = a.shape[:-2]
+    if isinstance(least, int) and least == 0:
+        zero = torch.zeros(batch, dtype=torch.int32, device=a.device)
+        return a, zero.new_zeros((*batch, 0)), rows.expand(*batch, a.shape[-2]), zero
     start = (
         a,
         rows.expand(*batch, a.shape[-2]),

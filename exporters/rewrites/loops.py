@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._dynamo import config
 from torch._higher_order_ops.while_loop import while_loop
 
 State = tuple[Tensor, ...]
@@ -21,7 +22,10 @@ def repeat_while(
     tensors, as torch.where does of a number (torch 2.13 loses them): see `only`.
     """
     # The start is copied: what enters twice, or is a view of another, is refused by the operator.
-    found: State = while_loop(unfinished, step, tuple(_own(t) for t in start))
+    # The sizes are not to become symbols because an earlier loop had others (torch 2.13 then writes
+    # inputs that nothing is bound to), and any number of loops may come from one piece of code.
+    with config.patch(automatic_dynamic_shapes=False, recompile_limit=1 << 20):
+        found: State = while_loop(unfinished, step, tuple(_own(t) for t in start))
     return found
 
 
