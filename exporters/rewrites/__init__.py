@@ -46,6 +46,10 @@ _FAMILIES = (
     "sorting",
     "indexing",
     "slicing",
+    "orthogonal",
+    "spectral",
+    "distance",
+    "statistics",
 )
 """The files of this folder that have a FAMILY, in the order in which their contexts are entered."""
 
