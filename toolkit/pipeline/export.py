@@ -84,9 +84,10 @@ def export(
                     fingerprint=known,
                     listener=listener,
                 )
-            except OnnxportError:
+            except OnnxportError as error:
                 if log.exists():
-                    log.replace(out.with_name(out.name + ".log"))
+                    kept = log.replace(out.with_name(out.name + ".log"))
+                    error.hint += f"{'; ' if error.hint else ''}all of it is in {kept.name}"
                 raise
             artifact = publish(exported.artifact, out)
     return Exported(artifact, exported.report, exported.attempts)
