@@ -1,0 +1,29 @@
+"""Functions of torch that are called as others while a model is traced. No rewrites live here.
+
+For what goes wrong before there is an operator to rewrite: where the call itself fixes a size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from torch.overrides import TorchFunctionMode
+
+
+class _Replacing(TorchFunctionMode):
+    def __init__(self, table: Mapping[Any, Callable[..., Any]]) -> None:
+        super().__init__()
+        self._table = table
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        # What this calls in its turn is not seen: the mode is off in here.
+        return self._table.get(func, func)(*args, **(kwargs or {}))
+
+
+@contextmanager
+def replacing(table: Mapping[Any, Callable[..., Any]]) -> Iterator[None]:
+    """Call the values of the table in place of its keys, from Python."""
+    with _Replacing(table):
+        yield
