@@ -15,6 +15,7 @@ import numpy as np
 import onnx_ir as ir
 
 from toolkit.external import ALIGNMENT, SMALL
+from toolkit.optimize.sharing import bits, equal, marks
 from toolkit.parity.weights import TRANSPOSED
 from toolkit.signature import Signature
 
@@ -44,22 +45,18 @@ def share(graph: ir.Graph) -> None:
     """Make one of all weights that have the same bytes, or that are the transpose of another."""
     kept: defaultdict[Any, list[ir.Value]] = defaultdict(list)
     for value in [*graph.initializers.values()]:
-        bits = _bits(value)
-        if bits is None or value.is_graph_input() or value.is_graph_output():
+        content = _content(value)
+        if content is None or value.is_graph_input() or value.is_graph_output():
             continue
-        same = next((v for v in kept[_marks(bits)] if _equal(bits, _bits(v))), None)
-        if same is not None:
+        if same := _found(content, kept[marks(content)]):
             _replace(graph, value, same)
-            continue
-        if bits.ndim == 2:
-            found = kept[_marks(bits.T)]
-            if other := next((v for v in found if _equal(bits.T, _bits(v))), None):
-                node = ir.node("Transpose", [other], {"perm": [1, 0]})
-                node.outputs[0].name = f"{value.name}.transposed"
-                graph.insert_before(graph[0], node)
-                _replace(graph, value, node.outputs[0])
-                continue
-        kept[_marks(bits)].append(value)
+        elif content.ndim == 2 and (other := _found(content.T, kept[marks(content.T)])):
+            node = ir.node("Transpose", [other], {"perm": [1, 0]})
+            node.outputs[0].name = f"{value.name}.transposed"
+            graph.insert_before(graph[0], node)
+            _replace(graph, value, node.outputs[0])
+        else:
+            kept[marks(content)].append(value)
 
 
 def name_transposed(graph: ir.Graph) -> None:
@@ -91,32 +88,19 @@ def _replace(graph: ir.Graph, value: ir.Value, other: ir.Value) -> None:
     graph.initializers.pop(value.name)
 
 
-def _bits(value: ir.Value) -> np.ndarray | None:
-    """The content as unsigned integers, in the memory of the module; None for what is not large."""
+def _content(value: ir.Value) -> np.ndarray | None:
+    """The bits of a weight, in the memory of the module; None for what is not large."""
     tensor = value.const_value
-    if tensor is None or tensor.nbytes <= SMALL:
-        return None
-    array = tensor.numpy()
-    if array.dtype.itemsize not in (1, 2, 4, 8):
-        return None
-    return array.view(f"u{array.dtype.itemsize}")
+    large = tensor is not None and tensor.nbytes > SMALL
+    return bits(tensor.numpy()) if tensor is not None and large else None
 
 
-def _marks(bits: np.ndarray) -> Any:
-    """What differs between most tensors: the shape, the type, and a few elements."""
-    few = bits.flat[:: max(1, bits.size // 64)]
-    return bits.shape, bits.dtype.str, few.tobytes()
-
-
-def _equal(bits: np.ndarray, other: np.ndarray | None) -> bool:
-    """Element by element, a part at a time: comparing all at once takes memory for the answer."""
-    if other is None or bits.shape != other.shape:
-        return False
-    if bits.ctypes.data == other.ctypes.data and bits.strides == other.strides:
-        return True
-    rows = max(1, (1 << 22) * len(bits) // bits.size)
-    starts = range(0, len(bits), rows)
-    return all(np.array_equal(bits[i : i + rows], other[i : i + rows]) for i in starts)
+def _found(content: np.ndarray, among: Iterable[ir.Value]) -> ir.Value | None:
+    for value in among:
+        other = _content(value)
+        if other is not None and equal(content, other):
+            return value
+    return None
 
 
 def _name(values: Iterable[ir.Value], names: Iterable[str]) -> None:

@@ -101,6 +101,25 @@ def test_does_not_write_out_large_constants(tmp_path: Path) -> None:
     assert done.artifact.size < artifact.size + 10_000
 
 
+def test_a_tied_matrix_stays_one(tmp_path: Path) -> None:
+    """onnxsim folds the transpose of any matrix."""
+    graph = """
+        (int64[n] ids) => (float[n, 40] y) {
+            h = Gather(w, ids)
+            a = Identity(h)
+            t = Transpose<perm = [1, 0]>(w)
+            y = MatMul(a, t)
+        }
+    """
+    matrix = np.random.default_rng(0).random((40, 30), np.float32)
+    signature = "ids: int64[n] in 0..39; where n = 1..8; -> y: float32[n, 40]"
+    artifact = saved(tmp_path / "m.onnx", graph, signature, w=matrix)
+    done = simplify(artifact, tmp_path / "s.onnx")
+    assert done.kept
+    assert operators(done.artifact) == {"Gather": 1, "Transpose": 1, "MatMul": 1}
+    assert done.artifact.size < artifact.size + matrix.nbytes / 2
+
+
 def test_is_undone_where_a_constant_is_written_out_all_the_same(tmp_path: Path) -> None:
     """onnxsim 0.8.1 folds a Range of any size."""
     graph = """

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from toolkit import external
 from toolkit.artifact import OnnxArtifact, read_graph, save
 from toolkit.isolation import Worker
+from toolkit.optimize.sharing import tie
 from toolkit.proto import graphs
 
 if TYPE_CHECKING:
@@ -57,16 +58,26 @@ def simplify(
                 threshold=threshold,
             )
         simpler = read_graph(out)
+        tie(simpler, out.parent)
         old, new = _constants(original), _constants(simpler)
         if new <= old * _GROWTH + _SPARE:
             break
+        _discard(simpler, artifact, out.parent)
     else:
         remark = f"undone: folding made the constants grow from {old:,} to {new:,} bytes"
         return Simplified(artifact, False, remark)
     _restore_metadata(original, simpler)
     provenance = artifact.provenance.then("simplified")
-    saved = save(simpler, out, artifact.signature, provenance, weights=out.parent)
+    shared = {*external.files(simpler)} & {*artifact.external}  # to copy, not to move
+    weights = None if shared else out.parent
+    saved = save(simpler, out, artifact.signature, provenance, weights=weights)
     return _judged(artifact, saved, new / old if old else 1.0)
+
+
+def _discard(simpler: ModelProto, artifact: OnnxArtifact, folder: Path) -> None:
+    """Remove the files of weights that onnxsim wrote above 2 GB; it gives each a new name."""
+    for name in {*external.files(simpler)} - {*artifact.external}:
+        (folder / name).unlink()
 
 
 def _judged(before: OnnxArtifact, after: OnnxArtifact, constants: float) -> Simplified:

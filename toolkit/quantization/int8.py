@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.artifact import OnnxArtifact, Provenance, read_model, save
+from toolkit.artifact import EXTERNAL_ABOVE, OnnxArtifact, Provenance, read_graph, save
 from toolkit.errors import InputError
 from toolkit.inference.data import CALIBRATION_ROWS, Data
 from toolkit.isolation import Worker
@@ -63,7 +63,7 @@ def applicable(artifact: OnnxArtifact) -> tuple[Scheme, ...]:
 
 
 def _operators(artifact: OnnxArtifact) -> set[str]:
-    return {n.op_type for n in read_model(artifact).graph.node}
+    return {n.op_type for n in read_graph(artifact.path).graph.node}
 
 
 def quantize(
@@ -97,6 +97,7 @@ def quantize(
             out=str(raw),
             scheme=scheme.name,
             reduce_range=reduce_range,
+            large=artifact.size > EXTERNAL_ABOVE,
         )
     bits = " with 7-bit weights" if reduce_range else ""
     stage = f"int8 {scheme.name}{bits} on {cpu.describe()}"
@@ -104,14 +105,12 @@ def quantize(
 
 
 def _adopt(raw: Path, out: Path, signature: Signature, provenance: Provenance) -> OnnxArtifact:
-    import onnx
-
     from toolkit.optimize.pruning import drop_unused_opsets
 
-    model = onnx.load(str(raw))
+    model = read_graph(raw)
     drop_unused_opsets(model)  # the quantizer adds eight that no node uses
     raw.unlink()
-    return save(model, out, signature, provenance)
+    return save(model, out, signature, provenance, weights=out.parent)
 
 
 def _calibration(data: Data) -> dict[str, np.ndarray]:
@@ -130,18 +129,23 @@ def _calibration(data: Data) -> dict[str, np.ndarray]:
 
 
 def _quantize(
-    arrays: Mapping[str, np.ndarray], model: str, out: str, scheme: str, reduce_range: bool
+    arrays: Mapping[str, np.ndarray],
+    model: str,
+    out: str,
+    scheme: str,
+    reduce_range: bool,
+    large: bool,
 ) -> tuple[None, dict[str, Any]]:
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_dynamic, quantize_static
 
     chosen = SCHEMES[scheme]
-    prepared = _prepared(Path(model), Path(out).with_suffix(".prepared.onnx"))
+    prepared = _prepared(Path(model), Path(out).with_suffix(".prepared.onnx"), large=large)
     options: dict[str, Any] = {
         "weight_type": QuantType.QInt8,
         "per_channel": True,
         "reduce_range": reduce_range,
         "op_types_to_quantize": list(chosen.operators),
-        "use_external_data_format": Path(model).stat().st_size > 1_500_000_000,
+        "use_external_data_format": large,
     }
     try:
         if chosen.static:
@@ -157,17 +161,25 @@ def _quantize(
             quantize_dynamic(prepared, out, **options)
     finally:
         if prepared != model:
-            Path(prepared).unlink(missing_ok=True)
+            for file in (Path(prepared), Path(f"{prepared}.data")):
+                file.unlink(missing_ok=True)
     return None, {}
 
 
-def _prepared(model: Path, out: Path) -> str:
+def _prepared(model: Path, out: Path, *, large: bool) -> str:
     """The model with shapes inferred and batch norms folded; itself where that fails."""
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     for symbolic in (True, False):
         try:
-            quant_pre_process(str(model), str(out), skip_symbolic_shape=not symbolic)
+            quant_pre_process(
+                str(model),
+                str(out),
+                skip_symbolic_shape=not symbolic,
+                save_as_external_data=large,
+                all_tensors_to_one_file=True,
+                external_data_location=f"{out.name}.data" if large else None,
+            )
             return str(out)
         except Exception as error:
             print(f"pre-processing (symbolic shapes: {symbolic}) failed: {error}")
