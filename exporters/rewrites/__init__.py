@@ -50,6 +50,7 @@ _FAMILIES = (
     "spectral",
     "distance",
     "statistics",
+    "untraceable",
 )
 """The files of this folder that have a FAMILY, in the order in which their contexts are entered."""
 
