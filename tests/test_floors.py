@@ -12,7 +12,9 @@ FILES = sorted(str(p.relative_to(ROOT)) for p in ROOT.rglob("*.py"))
 CONTRACT = (
     *("artifact", "atomic", "crash", "domain", "dtypes", "errors", "examples", "forked", "grammar"),
     "isolation",
-    *("calls", "given", "structure", "model", "plugins", "proto", "pt2", "sequence", "signature"),
+    *("proposal/asking", "proposal/trials", "proposal/sizes", "proposal/values"),
+    *("proposal/proposing", "calls", "given", "structure"),
+    *("model", "plugins", "proto", "pt2", "sequence", "signature"),
     "source",
 )
 STAGES = ("parity", "optimize", "quantization", "inference", "report")

@@ -248,3 +248,25 @@ def test_refuses_weights_that_do_not_fit(
     with pytest.raises(InputError) as caught:
         load(models.linear(), weights=tmp_path / name)
     assert message in caught.value.message
+
+
+def test_a_module_with_example_inputs_gets_a_proposed_signature() -> None:
+    model = load((nn.Linear(4, 3), torch.zeros(2, 4)))
+    assert model.proposed
+    assert str(model.signature).startswith("input: float32[batch, 4]\nwhere batch = 1..64")
+    assert [feed["input"].shape for feed in model.examples] == [(2, 4)]
+    assert any("'input' has 4 in axis 1 only" in note for note in model.notes)
+
+
+def test_a_signature_that_is_given_is_not_proposed() -> None:
+    model = load((nn.Linear(4, 3), torch.zeros(2, 4)), signature="x: float32[n, 4]; where n = 1..8")
+    assert not model.proposed
+    assert [feed["x"].shape for feed in model.examples] == [(2, 4)]
+
+
+def test_examples_come_third_and_give_way_to_those_of_the_caller() -> None:
+    source = (nn.Linear(4, 3), "x: float32[n, 4]; where n = 1..8", [torch.zeros(2, 4)])
+    assert [feed["x"].shape for feed in load(source).examples] == [(2, 4)]
+    assert [feed["x"].shape for feed in load(source, examples=torch.zeros(3, 4)).examples] == [
+        (3, 4)
+    ]

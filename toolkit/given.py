@@ -30,8 +30,8 @@ def read(
     call: Call | None = None
     feeds = []
     for example in several(examples):
-        if _is_feed(example):
-            feed = {str(name): _array(value) for name, value in example.items()}
+        if is_feed(example):
+            feed = {str(name): array(value) for name, value in example.items()}
         else:
             one, tensors = called(module, example)
             require_alike(call, one)
@@ -42,7 +42,7 @@ def read(
                     f"it has {', '.join(one.names)}; the signature {', '.join(names)}",
                 )
             own = names if sorted(one.names) != sorted(names) else one.names
-            feed = {name: _array(t) for name, t in zip(own, tensors, strict=True)}
+            feed = {name: array(t) for name, t in zip(own, tensors, strict=True)}
         signature.validate(feed)
         feeds.append({name: feed[name] for name in names})
     return call and call.under(names), tuple(feeds)
@@ -83,8 +83,8 @@ def _equal(one: Any, other: Any) -> bool:
     return one is other or (type(one) is type(other) and bool(one == other))
 
 
-def _is_feed(example: Any) -> bool:
-    """A mapping of arrays; complex ones have to become pairs first."""
+def is_feed(example: Any) -> bool:
+    """Arrays by input name, and not a call: complex ones have to become pairs first."""
     return isinstance(example, Mapping) and all(map(_is_real, example.values()))
 
 
@@ -94,7 +94,7 @@ def _is_real(value: Any) -> bool:
     return isinstance(value, (np.ndarray, np.generic)) and not np.iscomplexobj(value)
 
 
-def _array(value: Any) -> np.ndarray:
+def array(value: Any) -> np.ndarray:
     """A copy, as the model may write to its input; of a complex tensor its pairs."""
     if isinstance(value, torch.Tensor):
         return np.array(to_array(as_real(value)))
@@ -103,4 +103,4 @@ def _array(value: Any) -> np.ndarray:
 
 def arrays(call: Call, tensors: Sequence[torch.Tensor]) -> Feeds:
     """The feed of an example under the names of its call."""
-    return {name: _array(tensor) for name, tensor in zip(call.names, tensors, strict=True)}
+    return {name: array(tensor) for name, tensor in zip(call.names, tensors, strict=True)}

@@ -41,6 +41,8 @@ class LoadedModel:
     """How an example called it; without one the names of the signature say."""
     returns: tuple[str, ...] = ()
     """The path of each output in what the module returns, as it was observed."""
+    proposed: bool = False
+    """True where the signature was found by trial: it may be made narrower, nobody asked for it."""
 
     def flat(self) -> Flat:
         """Tensors in, tensors out: what exporters trace and sessions run."""

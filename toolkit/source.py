@@ -16,6 +16,7 @@ import importlib.util
 import os
 import sys
 import sysconfig
+from dataclasses import replace
 from inspect import signature as python_signature
 from pathlib import Path
 from typing import Any
@@ -50,9 +51,10 @@ def load(
 
     The signature is the one given, else the one that comes with the model: the second of a
     `(module, signature)` pair, or the module's attribute `signature`. Examples (see
-    `toolkit.given`) are those given, else the third of `(module, signature, examples)`. Raises
-    InputError with the cause where the source, the weights, the signature or the examples are
-    missing or do not fit together.
+    `toolkit.given`) are those given, else the third of `(module, signature, examples)`, or the
+    second of `(module, examples)`: without a signature the widest is proposed that the module
+    accepts around them (`toolkit.proposal`). Raises InputError with the cause where the source, the
+    weights, the signature or the examples are missing or do not fit together.
     """
     if isinstance(source, LoadedModel):
         return source
@@ -65,23 +67,44 @@ def load(
     if not isinstance(module, nn.Module):
         raise InputError(
             f"'{origin or type(source).__name__}' is a {type(module).__name__}, not a model",
-            "name an nn.Module, or a function that returns one, (module, signature)"
-            " or (module, signature, examples)",
+            "name an nn.Module, or a function that returns one, (module, signature),"
+            " (module, examples) or (module, signature, examples)",
         )
-    contract = _contract(module, signature or own, origin)
     digest = _load_weights(module, Path(weights)) if weights else ""
     notes = (*said, *_into_eval_mode(module))
-    call, feeds = _shown(module, contract, shown, examples)
+    contract = _contract(module, signature or own)
     origin = origin or type(module).__name__
-    model = LoadedModel(module, contract, origin, notes, digest, feeds, call)
+    if contract is None:
+        model = _proposed(module, shown if examples is None else examples, origin)
+        model = replace(model, notes=(*notes, *model.notes), digest=digest)
+    else:
+        call, feeds = _shown(module, contract, shown, examples)
+        model = LoadedModel(module, contract, origin, notes, digest, feeds, call)
     return sequence.part(model, part) if part else observed(model)
+
+
+def _proposed(module: nn.Module, examples: Any, origin: str) -> LoadedModel:
+    if examples is None:
+        raise InputError(
+            f"'{origin}' has no signature",
+            "return (module, signature) or (module, example inputs), set module.signature, or pass"
+            " one: --signature 'x: float32[batch, 4]; where batch = 1..64'",
+        )
+    from toolkit.proposal.proposing import propose
+
+    found = propose(module, examples)
+    return LoadedModel(
+        module, found.signature, origin, found.notes, "", found.feeds, found.call, proposed=True
+    )
 
 
 def _unpacked(found: Any) -> tuple[Any, Any, Any]:
     """A module, its signature and examples, where they come with it."""
-    if isinstance(found, tuple) and len(found) in (2, 3):
+    if not isinstance(found, tuple) or len(found) not in (2, 3):
+        return found, None, None
+    if len(found) == 3 or found[1] is None or isinstance(found[1], (str, Signature)):
         return found[0], found[1], found[2] if len(found) == 3 else None
-    return found, None, None
+    return found[0], None, found[1]
 
 
 def _shown(
@@ -230,17 +253,9 @@ def _see(folder: Path) -> None:
         sys.path.append(str(folder))
 
 
-def _contract(module: nn.Module, given: Any, origin: str) -> Signature:
+def _contract(module: nn.Module, given: Any) -> Signature | None:
     given = given or getattr(module, "signature", None)
-    if isinstance(given, str):
-        return Signature.parse(given)
-    if isinstance(given, Signature):
-        return given
-    raise InputError(
-        f"'{origin or type(module).__name__}' has no signature",
-        "return (module, signature), set module.signature, or pass one:"
-        " --signature 'x: float32[batch, 4]; where batch = 1..64'",
-    )
+    return Signature.parse(given) if isinstance(given, str) else given
 
 
 def _load_weights(module: nn.Module, path: Path) -> str:
