@@ -8,8 +8,11 @@ import pytest
 
 from tests import graphs
 from toolkit import artifact
-from toolkit.artifact import OnnxArtifact, publish, read_weights
+from toolkit.artifact import OnnxArtifact, Provenance, publish, read_weights
 from toolkit.errors import InputError
+from toolkit.optimize.normalize import normalize
+from toolkit.optimize.simplify import simplify
+from toolkit.signature import Signature
 
 TEXT = "(float[n, 64] x) => (float[n, 64] y) { y = MatMul(x, w) }"
 CONTRACT = "x: float32[n, 64]; where n = 1..8"
@@ -103,3 +106,26 @@ def test_weights_that_are_gone_are_named(tmp_path: Path) -> None:
     made.files[1].unlink()
     with pytest.raises(InputError, match=r"'.*m\.onnx' cannot be read"):
         read_weights(made)
+
+
+def test_what_an_exporter_wrote_beside_its_file_is_moved_and_not_written_again(
+    tmp_path: Path,
+) -> None:
+    raw = graphs.parsed(TEXT, w=WEIGHT)
+    data = {"save_as_external_data": True, "location": "raw.data", "size_threshold": 100}
+    onnx.save(raw, str(tmp_path / "raw.onnx"), **data)  # type: ignore[arg-type]
+    inode = (tmp_path / "raw.data").stat().st_ino
+    signature = Signature.parse(f"{CONTRACT}; -> y: float32[n, 64]")
+    made = normalize(tmp_path / "raw.onnx", tmp_path / "m.onnx", signature, Provenance())
+    assert names(tmp_path) == {"raw.onnx", "m.onnx", *made.external}
+    assert made.files[1].stat().st_ino == inode
+    onnx.checker.check_model(str(made.path), full_check=True)
+
+
+def test_a_simplified_model_leaves_the_weights_of_its_input_alone(tmp_path: Path) -> None:
+    text = "(float[n, 64] x) => (float[n, 64] y) { a = Identity(x) y = MatMul(a, w) }"
+    made = graphs.saved(tmp_path / "m.onnx", text, CONTRACT, w=WEIGHT)
+    done = simplify(made, tmp_path / "s.onnx")
+    assert done.kept
+    for one in (made, done.artifact):
+        np.testing.assert_array_equal(read_weights(one)["w"], WEIGHT)

@@ -10,6 +10,7 @@ from typing import Any
 
 from toolkit.artifact import OnnxArtifact, located, open_artifact, read_graph
 from toolkit.errors import InputError
+from toolkit.proto import graphs
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Inspection:
     artifact: OnnxArtifact
     bytes: int
     parameters: int
-    """Elements of all initializers."""
+    """Elements of all initializers, subgraphs included."""
     ir_version: int
     opsets: dict[str, int]
     producer: str
@@ -47,15 +48,12 @@ def inspect(path: Path | str) -> Inspection:
     path = located(path)
     proto = read_graph(path)
     artifact = open_artifact(path, proto=proto)
-    counts: Counter[str] = Counter()
-    pending = [proto.graph, *proto.functions]
-    while pending:
-        holder = pending.pop()
-        for node in holder.node:
-            counts[f"{node.domain}::{node.op_type}" if node.domain else node.op_type] += 1
-            for attribute in node.attribute:
-                pending += [attribute.g] if attribute.HasField("g") else []
-                pending += attribute.graphs
+    inner = graphs(proto.graph)
+    counts = Counter(
+        f"{node.domain}::{node.op_type}" if node.domain else node.op_type
+        for holder in (*inner, *proto.functions)
+        for node in holder.node
+    )
     try:
         size = artifact.size
     except OSError as error:
@@ -65,7 +63,7 @@ def inspect(path: Path | str) -> Inspection:
     return Inspection(
         artifact,
         size,
-        sum(prod(t.dims) for t in proto.graph.initializer),
+        sum(prod(t.dims) for graph in inner for t in graph.initializer),
         proto.ir_version,
         {o.domain or "ai.onnx": o.version for o in proto.opset_import},
         f"{proto.producer_name} {proto.producer_version}".strip(),

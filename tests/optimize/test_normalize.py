@@ -1,5 +1,6 @@
 """What is mended in an exported file: names, frozen lengths, traces of the author's machine."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,13 +8,16 @@ import onnx
 import onnxruntime as ort
 import pytest
 
+from exporters.dynamo import Dynamo
 from exporters.torchscript import TorchScript
 from tests import models
 from tests.graphs import parsed
 from toolkit import source
 from toolkit.artifact import OnnxArtifact, Provenance
 from toolkit.errors import ExportRefused
+from toolkit.model import observed
 from toolkit.optimize.normalize import normalize
+from toolkit.optimize.traces import TRACE
 from toolkit.proto import graphs
 from toolkit.signature import Signature
 
@@ -154,6 +158,55 @@ def test_the_file_carries_its_signature_and_provenance(tmp_path: Path) -> None:
     signature, provenance = Signature.parse(SIGNATURE), Provenance(exporter="mine", opset=20)
     done = normalize(tmp_path / "raw.onnx", tmp_path / "m.onnx", signature, provenance)
     assert (done.signature, done.provenance) == (signature, provenance)
+
+
+def test_stack_traces_stay_where_they_are_wanted_without_the_authors_folder(tmp_path: Path) -> None:
+    raw = parsed(PLAIN)
+    raw.graph.node[0].metadata_props.add(key=TRACE, value=f'File "{HOME}", line 3, in forward')
+    onnx.save(raw, str(tmp_path / "raw.onnx"))
+    signature = Signature.parse(SIGNATURE)
+    normalize(tmp_path / "raw.onnx", tmp_path / "m.onnx", signature, Provenance(), keep_trace=True)
+    (entry,) = onnx.load(str(tmp_path / "m.onnx")).graph.node[0].metadata_props
+    assert (entry.key, entry.value) == (TRACE, 'File "net.py", line 3, in forward')
+
+
+def test_lengths_left_from_the_trace_within_a_branch_are_forgotten(tmp_path: Path) -> None:
+    raw = parsed(BRANCHED)
+    branch = graphs(raw.graph)[1]
+    branch.value_info.append(onnx.helper.make_tensor_value_info("a", 1, [3, 5]))
+    for graph in graphs(mended(tmp_path, raw).graph)[1:]:
+        assert all(v.type.tensor_type.shape.dim[0].dim_param for v in graph.value_info)
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> OnnxArtifact:
+    """A Transformer as torch's exporter writes it, mended."""
+    folder = tmp_path_factory.mktemp("encoder")
+    model = observed(source.load(models.encoder()))
+    Dynamo().export(model, folder / "raw.onnx", opset=20)
+    return normalize(folder / "raw.onnx", folder / "m.onnx", model.signature, Provenance())
+
+
+def test_a_real_encoder_has_readable_names(encoder: OnnxArtifact) -> None:
+    graph = onnx.load(str(encoder.path)).graph
+    nodes = {node.name for node in graph.node}
+    assert {"layers.0.linear1/MatMul", "layers.0.norm1/LayerNormalization"} <= nodes
+    values = {name for node in graph.node for name in (*node.input, *node.output)}
+    assert not [name for name in values if re.match(r"val_|node_|.*_\d+_", name)]
+
+
+def test_a_real_encoder_has_the_weights_of_the_module_by_name(encoder: OnnxArtifact) -> None:
+    state = {n: t for n, t in models.encoder()[0].state_dict().items() if t.dim() == 2}
+    found = {name.removesuffix(".T") for name in initializers(onnx.load(str(encoder.path)))}
+    assert state.keys() <= found  # of vectors, those that are all zero are one
+
+
+def test_a_real_encoder_is_one_file_without_leftovers(encoder: OnnxArtifact) -> None:
+    assert sorted(p.name for p in encoder.path.parent.iterdir()) == ["m.onnx", "raw.onnx"]
+
+
+def test_a_real_encoder_names_no_folder_of_the_author(encoder: OnnxArtifact) -> None:
+    assert str(Path(__file__).parents[2]).encode() not in encoder.path.read_bytes()
 
 
 @pytest.fixture(scope="module")
