@@ -63,9 +63,13 @@ class Packed(NamedTuple):
 
 def _kind(module: nn.Module) -> Kind | None:
     """None for what is no recurrent layer, or has a forward of its own."""
-    forward = type(module).forward
     return next(
-        (k for t, k in _KINDS.items() if isinstance(module, t) and forward is t.forward), None
+        (
+            kind
+            for layer, kind in _KINDS.items()
+            if isinstance(module, layer) and type(module).forward is layer.forward
+        ),
+        None,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import SymBool, SymFloat, SymInt, Tensor
+from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 from torch.utils import _pytree as pytree
 
 from exporters.rewrites.control.capture import Explored, Operands, explore
@@ -104,8 +105,8 @@ def _subgraph(test: Open, ways: tuple[Way, Way], names: Sequence[str], *, return
         return _merged(test, ways, variables, returns=returns)
     except Irreconcilable as error:
         variables.write(before)
-        if isinstance(test.assumed, SymBool):  # torch then says which sizes it holds for
-            return ways[0 if bool(test.assumed) else 1]()
+        if isinstance(test.assumed, SymBool) and not free_unbacked_symbols(test.assumed):
+            return ways[0 if bool(test.assumed) else 1]()  # torch says for which sizes it holds
         code = ways[0].__code__
         raise ExportRefused(
             f"the branch at {Path(code.co_filename).name} line {code.co_firstlineno} "
@@ -222,11 +223,11 @@ def _cond(
     outer = list({id(t): t for f in found for t in f.outer}.values())
     written = list({id(t): t for f in found for t in f.written}.values())
     refuse_shared(written, outer)
-    operands = Operands(outer, list(variables.in_reach().values()))
+    operands = Operands(outer, variables.in_reach())
 
     def subgraph(way: Way) -> Callable[..., tuple[Tensor, ...]]:
         def run(*inner: Any) -> tuple[Tensor, ...]:
-            with operands.inside(inner) as inside:
+            with operands.inside(inner, variables) as inside:
                 copies = inside.copied(written)
                 result = way()
                 values = {_RESULT: result} if returns else variables.read()

@@ -6,12 +6,12 @@ with other tensors in their places.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import torch
-from torch import SymInt, Tensor
+from torch import SymFloat, SymInt, Tensor
 from torch._export.non_strict_utils import _NonStrictTorchFunctionHandler
 from torch.fx.experimental.proxy_tensor import disable_proxy_modes_tracing
 from torch.fx.experimental.symbolic_shapes import ShapeEnv, free_symbols
@@ -19,10 +19,11 @@ from torch.overrides import TorchFunctionMode, _pop_mode_temporarily
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import _disable_current_modes
 
-from exporters.rewrites.control.sizes import is_traced
+from exporters.rewrites.control.sizes import as_tensor, is_traced
+from exporters.rewrites.control.variables import Variables
 
 _MOST_CONSTANTS = 64
-_NOT_CONSTANT = (Tensor, SymInt, torch.SymFloat, torch.SymBool)
+_NOT_CONSTANT = (Tensor, SymInt, SymFloat, torch.SymBool)
 
 
 class Explored(NamedTuple):
@@ -91,8 +92,7 @@ class _Watch(_Indexing):
 def _is_small(arguments: Any, keywords: Any) -> bool:
     leaves = pytree.tree_leaves((arguments, keywords.get("data")))
     return len(leaves) < _MOST_CONSTANTS and not any(
-        isinstance(leaf, (Tensor, SymInt, torch.SymFloat, torch.SymBool))
-        or hasattr(leaf, "__array__")
+        isinstance(leaf, (Tensor, SymInt, SymFloat, torch.SymBool)) or hasattr(leaf, "__array__")
         for leaf in leaves
     )
 
@@ -120,7 +120,10 @@ _watches: list[_Watch] = []
 
 
 def explore(run: Callable[[], Any], own: Sequence[Tensor] = ()) -> Explored:
-    """Run on shapes alone, recording nothing. `own`: tensors that count as made inside."""
+    """Run on shapes alone, recording nothing, no guard either: what is written is traced again.
+
+    `own`: tensors that count as made inside.
+    """
     watch = _Watch(own)
     with _unrecorded(), watch:
         _watches.append(watch)
@@ -142,6 +145,7 @@ def _unrecorded() -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(disable_proxy_modes_tracing())
         stack.enter_context(shape_env().ignore_fresh_unbacked_symbols())
+        stack.enter_context(shape_env().suppress_guards())
         while torch._C._len_torch_function_stack():
             stack.enter_context(_pop_mode_temporarily())
         yield
@@ -195,40 +199,47 @@ def resolved(tensor: Tensor) -> Tensor:
 
 
 class Operands:
-    """What a subgraph is given: tensors of outside, and all sizes that code may compute with."""
+    """What a subgraph is given: tensors of outside, and all numbers that code may compute with.
 
-    def __init__(self, tensors: Sequence[Tensor], values: Sequence[Any]) -> None:
+    `names`: the variables in its reach. Numbers with a fraction travel as tensors.
+    """
+
+    def __init__(self, tensors: Sequence[Tensor], names: Mapping[str, Any]) -> None:
         unique: dict[int, Tensor] = {}
-        self._outer: list[Tensor] = []
-        self._at: list[int] = []
-        order: list[int] = []
         for tensor in tensors:
             at = resolved(tensor)
-            if id(at) not in unique:
-                unique[id(at)] = at
-                order.append(id(at))
-            self._outer.append(tensor)
-            self._at.append(order.index(id(at)))
-        given = list(unique.values())
-        self.tensors = [t if is_traced(t) else t.clone() for t in given]
-        self.sizes = _sizes(values)
+            unique.setdefault(id(at), at)
+        self._outer = list(tensors)
+        order = list(unique)
+        self._at = [order.index(id(resolved(t))) for t in tensors]
+        self._floats = [n for n, v in names.items() if isinstance(v, SymFloat) and free_symbols(v)]
+        given = [t if is_traced(t) else t.clone() for t in unique.values()]
+        floats = [as_tensor(names[n]) for n in self._floats]
+        self.all = (*given, *_sizes(list(names.values())), *floats)
 
-    @property
-    def all(self) -> tuple[Any, ...]:
-        return (*self.tensors, *self.sizes)
+    @contextmanager
+    def inside(self, inner: Sequence[Any], variables: Variables) -> Iterator[Inside]:
+        """Run with `inner` in the places of the operands."""
+        reach = variables.in_reach()
+        count = len(self._floats)
+        with Inside(self._outer, [inner[at] for at in self._at]) as inside:
+            for name, value in zip(self._floats, inner[len(inner) - count :], strict=True):
+                variables.rebind(name, value.item())
+            try:
+                yield inside
+            finally:
+                for name in self._floats:
+                    variables.rebind(name, reach[name])
 
-    def inside(self, inner: Sequence[Any]) -> Inside:
-        return Inside(self._outer, [inner[at] for at in self._at])
 
-
-def _sizes(values: Sequence[Any]) -> list[SymInt]:
+def _sizes(values: list[Any]) -> list[SymInt]:
     """One of each: the sizes of the model's inputs, and what the values hold besides."""
     found: dict[Any, SymInt] = {}
     for tracked in shape_env().tracked_fakes or ():
         for size in getattr(tracked.fake, "shape", ()):
             if isinstance(size, SymInt) and free_symbols(size):
                 found.setdefault(size.node.expr, size)
-    for leaf in pytree.tree_leaves(list(values)):
+    for leaf in pytree.tree_leaves(values):
         if isinstance(leaf, SymInt) and free_symbols(leaf):
             found.setdefault(leaf.node.expr, leaf)
     return list(found.values())

@@ -8,6 +8,7 @@ import os
 import sysconfig
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import lru_cache
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -27,12 +28,15 @@ _INSTALLED = tuple(f"{sysconfig.get_path(name)}{os.sep}" for name in ("purelib",
 _HAS_ITS_OWN = ("transformers",)
 """Packages whose models are written to be exported as they are."""
 
+_CACHED: type = type(lru_cache(str))
+
 
 @contextmanager
 def rewritten(model: nn.Module) -> Iterator[None]:
     """The functions that the model is made of, each with its branches and loops as closures."""
     with ExitStack() as stack:
-        for function in functions(model):
+        for function in list(functions(model)):
+            _uncache(function, stack)
             if code := _rewritten(function):
                 stack.enter_context(_swapped(function, code))
         stack.enter_context(runtime.tracing(model))
@@ -60,15 +64,14 @@ def functions(model: nn.Module) -> Iterator[FunctionType]:
 def _function(value: Any) -> FunctionType | None:
     """The Python function behind a method, a property or a wrapper."""
     for _ in range(8):
-        if isinstance(value, FunctionType) and not hasattr(value, "__wrapped__"):
-            return value
-        inner = next(
-            (getattr(value, n) for n in ("__wrapped__", "__func__", "fget") if hasattr(value, n)),
-            None,
-        )
-        if inner is None or isinstance(value, type):
-            return None
-        value = inner
+        if isinstance(value, (staticmethod, classmethod)):
+            value = value.__func__
+        elif isinstance(value, property):
+            value = value.fget
+        elif isinstance(value, (FunctionType, _CACHED)) and "__wrapped__" in vars(value):
+            value = vars(value)["__wrapped__"]
+        else:
+            return value if isinstance(value, FunctionType) else None
     return None
 
 
@@ -117,6 +120,16 @@ def _swapped(function: FunctionType, code: CodeType) -> Iterator[None]:
     finally:
         function.__code__ = own
         function.__globals__.pop(syntax.RUNTIME, None)
+
+
+def _uncache(function: FunctionType, stack: ExitStack) -> None:
+    """Let it call what lru_cache wraps: a cache has no entry for a size that is not known."""
+    space = function.__globals__
+    for name in {n for code in _codes(function.__code__) for n in code.co_names}:
+        cached = space.get(name)
+        if isinstance(cached, _CACHED):
+            space[name] = vars(cached)["__wrapped__"]
+            stack.callback(space.__setitem__, name, cached)
 
 
 def _rewritten(function: FunctionType) -> CodeType | None:

@@ -69,7 +69,7 @@ class _Subgraph:
         self.before = self.variables.read()
         reach = self.variables.in_reach()
         self.lists = {n: v for n, v in reach.items() if type(v) is list}
-        self.others = [v for v in reach.values() if type(v) is not list]
+        self.others = {n: v for n, v in reach.items() if n not in self.lists}
         self.tried = self._settled()
         refuse_shared(self.tried.written, self.tried.outer)
 
@@ -88,7 +88,7 @@ class _Subgraph:
         with shape_env().ignore_fresh_unbacked_symbols():
             fresh = [slots.fresh(s) for s in known]
             own = [f for f in fresh if isinstance(f, Tensor)]
-            effects = Effects([*self.others, *self.lists.values()])
+            effects = Effects([*self.others.values(), *self.lists.values()])
             try:
                 with recording(self.variables, self.lists) as recorders:
                     self.variables.write(slots.filled(self.before, known, fresh))
@@ -129,10 +129,12 @@ class _Subgraph:
             many = len(carried)
 
             def goes_on(*inner: Any) -> Tensor:
-                return self._goes_on(inner[:many], operands.inside(inner[many:]))
+                with operands.inside(inner[many:], self.variables) as inside:
+                    return self._goes_on(inner[:many], inside)
 
             def body(*inner: Any) -> tuple[Tensor, ...]:
-                return self._body(inner[:many], operands.inside(inner[many:]))
+                with operands.inside(inner[many:], self.variables) as inside:
+                    return self._body(inner[:many], inside)
 
             found = torch.ops.higher_order.while_loop(goes_on, body, carried, operands.all)
         except (Irreconcilable, ExportRefused):
@@ -144,14 +146,13 @@ class _Subgraph:
         self._leave(found)
 
     def _goes_on(self, carried: Sequence[Any], inside: Inside) -> Tensor:
-        with inside:
-            number, _, _ = self._enter(carried, inside)
-            found: Tensor = inside.now(self.loop.goes_on(number)).clone()
+        number, _, _ = self._enter(carried, inside)
+        found: Tensor = inside.now(self.loop.goes_on(number)).clone()
         self.variables.write(self.before)
         return found
 
     def _body(self, carried: Sequence[Any], inside: Inside) -> tuple[Tensor, ...]:
-        with inside, recording(self.variables, self.lists) as recorders:
+        with recording(self.variables, self.lists) as recorders:
             number, written, rows = self._enter(carried, inside)
             self.loop.step(_number(number, self.loop))
             after = self.variables.read()
