@@ -11,7 +11,7 @@ ROOT = Path(toolkit.__file__).parent
 FILES = sorted(str(p.relative_to(ROOT)) for p in ROOT.rglob("*.py"))
 CONTRACT = (
     *("artifact", "atomic", "crash", "domain", "dtypes", "errors", "examples", "forked", "grammar"),
-    "isolation",
+    *("external", "isolation"),
     *("proposal/asking", "proposal/trials", "proposal/sizes", "proposal/values"),
     *("proposal/proposing", "calls", "given", "structure"),
     *("model", "plugins", "proto", "pt2", "sequence", "signature"),
