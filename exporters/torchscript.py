@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from exporters.example import axes, example
 from exporters.refusal import refused
@@ -21,19 +22,24 @@ class TorchScript:
     name = "torchscript"
 
     def export(self, model: LoadedModel, path: Path, *, opset: int) -> None:
-        specs = (*model.signature.inputs, *model.signature.outputs)
-        inputs = [s.name for s in model.signature.inputs]
-        try:
-            with torch.no_grad():
-                torch.onnx.export(
-                    model.flat(),
-                    example(model.signature, model.examples),
-                    str(path),
-                    dynamo=False,
-                    input_names=inputs,
-                    output_names=[s.name for s in model.signature.outputs],
-                    dynamic_axes={s.name: axes(s.shape) for s in specs if axes(s.shape)},
-                    opset_version=min(opset, _NEWEST_OPSET),
-                )
-        except Exception as error:
-            raise refused(error, model.module) from error
+        write(model, model.flat(), path, opset=opset)
+
+
+def write(model: LoadedModel, flat: nn.Module, path: Path, *, opset: int) -> None:
+    """Record a run of `flat`, which is the model with tensors in and out. Scripted parts of it
+    keep their branches and loops. Raises ExportRefused with the reason."""
+    specs = (*model.signature.inputs, *model.signature.outputs)
+    try:
+        with torch.no_grad():
+            torch.onnx.export(
+                flat,
+                example(model.signature, model.examples),
+                str(path),
+                dynamo=False,
+                input_names=[s.name for s in model.signature.inputs],
+                output_names=[s.name for s in model.signature.outputs],
+                dynamic_axes={s.name: axes(s.shape) for s in specs if axes(s.shape)},
+                opset_version=min(opset, _NEWEST_OPSET),
+            )
+    except Exception as error:
+        raise refused(error, model.module) from error
