@@ -208,7 +208,8 @@ def _encoder_forward(
         return _unnested(encoder, src, mask, src_key_padding_mask, is_causal)
     padding = src_key_padding_mask.to(torch.bool)
     if encoder.mask_check:
-        left_aligned = (padding[:, 1:] >= padding[:, :-1]).all()
+        ends = (~padding).sum(1, keepdim=True)
+        left_aligned = (padding == (torch.arange(src.shape[1]) >= ends)).all()
         dropped = padding & left_aligned
     else:
         dropped = padding

@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from torch.fx.experimental.symbolic_shapes import statically_known_true
 from torch.nn.utils import rnn
 
-from exporters.rewrites import Family
-from toolkit.errors import ExportRefused
+from exporters.rewrites import Family, projections
 
 
 @contextmanager
@@ -76,8 +75,6 @@ def _kind(module: nn.Module) -> Kind | None:
 @contextmanager
 def _native(layer: nn.RNNBase, kind: Kind) -> Iterator[None]:
     """The layer with weights as ONNX has them, and a forward that is ONNX nodes."""
-    if layer.proj_size:
-        raise ExportRefused("ONNX has no LSTM with projections", "leave proj_size at 0")
     names = []
     try:
         for level in range(layer.num_layers):
@@ -93,8 +90,11 @@ def _native(layer: nn.RNNBase, kind: Kind) -> Iterator[None]:
 
 
 def _weights(layer: nn.RNNBase, kind: Kind, level: int) -> dict[str, Tensor]:
-    """W and R [directions, gates * hidden, in or hidden], B [directions, 2 * gates * hidden]."""
-    directions = ("", "_reverse") if layer.bidirectional else ("",)
+    """W and R [directions, gates * hidden, in or hidden], B [directions, 2 * gates * hidden].
+
+    With projections also P, and W for steps that hold a first state: see `projections`.
+    """
+    directions = projections.directions(layer)
 
     def ordered(name: str) -> Tensor:
         chunks = getattr(layer, name).detach().chunk(len(kind.gates))
@@ -106,6 +106,9 @@ def _weights(layer: nn.RNNBase, kind: Kind, level: int) -> dict[str, Tensor]:
         )
 
     found = {"W": stacked("weight_ih"), "R": stacked("weight_hh")}
+    if layer.proj_size:
+        found["W_first"] = projections.widened(found["W"], found["R"])
+        found |= projections.folded(found["R"], layer, level)
     return found | ({"B": stacked("bias_ih", "bias_hh")} if layer.bias else {})
 
 
@@ -150,7 +153,18 @@ def _node(
     own = slice(level * directions, (level + 1) * directions)
     initial = [s[own] if layer.num_layers > 1 else s for s in start]
     weights = [getattr(layer, f"{n}_l{level}", None) for n in "WRB"]
+    projection = getattr(layer, f"P_l{level}", None)
     inputs = [steps, *weights, lengths, *initial]
+    if projection is not None and initial:
+        wide = projections.with_first_state(steps, initial[0], lengths)
+        inputs = [
+            wide,
+            getattr(layer, f"W_first_l{level}"),
+            *weights[1:],
+            lengths,
+            None,
+            initial[1],
+        ]
     while inputs[-1] is None:
         inputs.pop()
     attributes: dict[str, Any] = {
@@ -165,6 +179,8 @@ def _node(
     states, *last = torch.onnx.ops.symbolic_multi_out(
         kind.operator, inputs, attributes, dtypes=[steps.dtype] * len(shapes), shapes=shapes
     )
+    if projection is not None:
+        states, last = states @ projection, [last[0] @ projection, *last[1:]]
     one = states.transpose(1, 2).flatten(2) if directions > 1 else states.squeeze(1)
     return [one, *last]
 

@@ -251,7 +251,6 @@ def looks_inside(layer: nn.Module, x: Tensor, lengths: Tensor) -> object:
 
 
 REFUSED = {
-    "projections": (up_to_the_longest_row, lstm(proj_size=2), "no LSTM with projections"),
     "packed data": (looks_inside, lstm(), "'Packed' object has no attribute 'data'"),
 }
 
