@@ -1,5 +1,6 @@
-"""Examples as users write them: by name, by position, one or several."""
+"""Examples as users write them: by name, by position, one or several, in files."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -110,3 +111,18 @@ def test_a_complex_example_is_given_as_pairs() -> None:
     assert feed["a"].tolist() == [[1, 0]] * 3
     assert call is not None
     assert call.arguments([A])[0][0].is_complex()
+
+
+def test_an_example_may_be_a_file(tmp_path: Path) -> None:
+    np.savez(tmp_path / "named.npz", b=B.numpy(), a=A.numpy())
+    np.savez(tmp_path / "ordered.npz", A.numpy(), B.numpy())
+    _, feeds = read([tmp_path / "named.npz", tmp_path / "ordered.npz"], Both(), SIGNATURE)
+    assert [list(feed) for feed in feeds] == [["a", "b"], ["a", "b"]]
+    assert feeds[1]["b"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"PK"])
+def test_refuses_a_file_that_holds_no_arrays(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.npz").write_bytes(content)
+    with pytest.raises(InputError, match="is not a file of arrays"):
+        read(tmp_path / "x.npz", One(), SIGNATURE)

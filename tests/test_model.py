@@ -214,8 +214,9 @@ def on_examples(function: Callable[[Tensor], Any], *shapes: tuple[int, int]) -> 
     [
         (lambda x: x.T, [(2, 3), (5, 4)], "('nodes', 'batch')"),
         (lambda x: x, [(2, 3)], "('batch', 'nodes')"),
-        (lambda x: x, [(3, 3)], "(3, 3)"),
-        (lambda x: x.sum(1, keepdim=True), [(1, 3)], "('batch', 1)"),
+        (lambda x: x, [(3, 3)], "('output_0', 'output_1')"),
+        (lambda x: x.sum(1, keepdim=True), [(1, 3)], "('batch', 'output_1')"),
+        (lambda x: x.sum(1, keepdim=True), [(1, 3), (2, 3)], "('batch', 1)"),
         (lambda x: torch.cat([x, x]), [(2, 3), (4, 3)], "('output_0', 'nodes')"),
     ],
 )

@@ -18,6 +18,8 @@ class OnnxportError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.limits: dict[str, list[int]] = {}
+        """Where an export is possible for less only: the ends of each dimension concerned."""
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
@@ -42,14 +44,7 @@ class InputError(OnnxportError):
 
 
 class ExportRefused(InputError):
-    """An exporter cannot write this model, or only for less than the signature declares.
-
-    `limits`: where it is only for less, the ends (lowest, highest) of each dimension concerned.
-    """
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message, hint)
-        self.limits: dict[str, list[int]] = {}
+    """An exporter cannot write this model, or only for less (`limits`) than is declared."""
 
 
 class NotApplicable(ExportRefused):

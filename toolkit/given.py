@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,8 @@ def read(
     """The feeds of a list of examples, or of one, and how they call the module.
 
     An example is a tuple of the arguments of forward, a mapping of them by keyword, a lone tensor,
-    or a mapping by input name (then there is no call to see). Raises InputError where one does not
+    or a mapping by input name (then there is no call to see), or the path of an .npz or .npy file
+    that holds such arrays. Raises InputError where one does not
     fit the signature, or is another kind of call than the first.
     """
     names = [s.name for s in signature.inputs]
@@ -49,8 +52,25 @@ def read(
 
 
 def several(examples: Any) -> list[Any]:
-    """A list is several examples, anything else one."""
-    return examples if isinstance(examples, list) else [examples]
+    """A list is several examples, anything else one; files are read."""
+    listed = examples if isinstance(examples, list) else [examples]
+    return [_read(e) if isinstance(e, (str, Path)) else e for e in listed]
+
+
+def _read(path: str | Path) -> Any:
+    """The array of an .npy, those of an .npz by name, or in order where they have no names."""
+    try:
+        found = np.load(path, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            return found
+        arrays = {name: found[name] for name in found.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"'{path}' is not a file of arrays: {str(error).splitlines()[0][:200]}",
+            "write it with np.save or np.savez(path, ids=..., mask=...), without objects",
+        ) from error
+    nameless = [f"arr_{n}" for n in range(len(arrays))]
+    return tuple(arrays[n] for n in nameless) if list(arrays) == nameless else arrays
 
 
 def called(module: nn.Module, example: Any) -> tuple[Call, list[torch.Tensor]]:

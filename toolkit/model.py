@@ -209,9 +209,15 @@ def _keeps(shape: tuple[int | str, ...], number: int, runs: Sequence[Run]) -> bo
 
 
 def _other_sizes(signature: Signature, first: Mapping[str, int]) -> dict[str, int]:
-    """Sizes that differ from `first` in every dimension that can vary, however narrow its range."""
+    """Sizes that differ from `first` in every dimension that can vary, however narrow its range.
+
+    Where there is room they are far away: 1367 samples may make as many frames as 1361.
+    """
     second = examples.example_sizes(signature, avoid=first.values())
     for dim in signature.dims:
+        far, taken = dim.snap(4 * first[dim.name] + 3), {**second, dim.name: 0}
+        if far > 4 * first[dim.name] and far not in {*first.values(), *taken.values()}:
+            second[dim.name] = far
         if second[dim.name] == first[dim.name]:
             others = (n for n in reversed(dim.legal) if n and n != first[dim.name])
             second[dim.name] = next(others, first[dim.name])
@@ -271,7 +277,8 @@ def _shape(
 ) -> tuple[int | str, ...]:
     """Each axis: a fixed size, the dimension it equals every time, or a name of its own.
 
-    Where no example varies a dimension, the one axis of its size is taken to follow it.
+    Where no example varies a dimension, the only axis of its size is taken to follow it, or the one
+    at its place in an input; any other has a name of its own, which claims nothing.
     """
     shapes = [run.tensors[number].shape for run in runs]
     if len({len(shape) for shape in shapes}) > 1:
@@ -281,15 +288,19 @@ def _shape(
             "return tensors of a fixed rank",
         )
     dims = [d.name for d in signature.dims if len(d.legal) > 1]
+    places = {place for spec in signature.inputs for place in enumerate(spec.shape)}
     shape: list[int | str] = []
     for axis, came in enumerate(zip(*shapes, strict=True)):
         at = list(zip(runs, came, strict=True))
         same = [d for d in dims if all(run.sizes[d] == size for run, size in at)]
+        own = f"{name}_{axis}".replace(".", "_")
         if len(set(came)) > 1:
-            shape.append(same[0] if same else f"{name}_{axis}".replace(".", "_"))
+            shape.append(same[0] if same else own)
+        elif signature.from_data and same:
+            alone = shapes[0].count(came[0]) == 1 or (axis, same[0]) in places
+            shape.append(same[0] if alone and len(same) == 1 else own)
         else:
-            supposed = signature.from_data and len(same) == 1 and (came[0] > 1 or axis == 0)
-            shape.append(same[0] if supposed else came[0])
+            shape.append(came[0])
     return tuple(shape)
 
 

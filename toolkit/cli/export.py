@@ -14,6 +14,7 @@ from toolkit.cli import options
 @options.out
 @options.signature
 @options.weights
+@options.examples
 @options.exporters
 @click.option("--every", is_flag=True, help="Try all exporters; take the fastest that holds.")
 @options.opset
@@ -28,6 +29,7 @@ def export(
     out: Path,
     signature: str | None,
     weights: Path | None,
+    examples: tuple[Path, ...],
     exporters: tuple[str, ...],
     every: bool,
     opset: int | None,
@@ -52,6 +54,7 @@ def export(
             out,
             signature=signature,
             weights=weights,
+            examples=list(examples) or None,
             exporters=exporters,
             every=every,
             opset=opset,

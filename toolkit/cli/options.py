@@ -93,6 +93,14 @@ min_sqnr = click.option(
     metavar="DB",
     help="Accuracy budget of int8: least signal-to-noise ratio in dB (default 10).",
 )
+examples = click.option(
+    "--example-inputs",
+    "examples",
+    type=PATH,
+    multiple=True,
+    metavar="FILE",
+    help="Inputs (.npz, .npy) to run first; without a signature, one is proposed. Repeat.",
+)
 data = click.option(
     "--data", type=PATH, metavar="FILE", help="Rows (.npz, .npy) that calibrate and judge int8."
 )

@@ -15,6 +15,7 @@ from toolkit.cli import options
 @options.out
 @options.signature
 @options.weights
+@options.examples
 @options.data
 @options.min_sqnr
 @options.exporters
@@ -31,6 +32,7 @@ def ship(
     out: Path,
     signature: str | None,
     weights: Path | None,
+    examples: tuple[Path, ...],
     data: Path | None,
     min_sqnr: float | None,
     exporters: tuple[str, ...],
@@ -68,7 +70,9 @@ def ship(
     }
     with (
         console.Live() as live,
-        opened_source(source, signature=signature, weights=weights) as model,
+        opened_source(
+            source, signature=signature, weights=weights, examples=list(examples) or None
+        ) as model,
     ):
         if is_sequence(model.module):
             toolkit.ship_sequence(model, out, data=data, listener=live, **common)

@@ -11,6 +11,9 @@ from toolkit import atomic
 from toolkit.artifact import OnnxArtifact, open_artifact, publish
 from toolkit.errors import InputError, OnnxportError
 from toolkit.fingerprint import fingerprint
+from toolkit.model import LoadedModel, held_to
+from toolkit.parity.reference import Reference
+from toolkit.pipeline import infer
 from toolkit.pipeline.check import check_artifact, reference_model
 from toolkit.pipeline.portfolio import Exported, Plan, default_order, export_model
 from toolkit.pipeline.subjects import opened_source
@@ -41,7 +44,9 @@ def export(
 ) -> Exported:
     """Write `source` (see `toolkit.source`) as an ONNX file that is proven to behave the same.
 
-    `examples`: inputs that are cases too (see `toolkit.given`). `exporters`: only these, in this
+    `examples`: inputs that are cases too (see `toolkit.given`). Without a signature the widest is
+    proposed that the module accepts around them, made narrower where no exporter can write it;
+    `listener` hears which, and the file carries it like any other. `exporters`: only these, in this
     order. `opset`: of the file (default 20, or the newest that the target loads). `target`: a
     runtime that must load it, `onnxruntime==1.20`. `every`: try all exporters and take the fastest
     file that holds. `keep_trace`: keep the author's lines (without folders) in the file. `budget`:
@@ -66,17 +71,19 @@ def export(
     with opened_source(source, signature=signature, weights=weights, examples=examples) as model:
         known = fingerprint(model, plan=asdict(plan), budget=budget, seed=seed)
         if known and (before := _made_before(out, known)):
-            reference = reference_model(model)
+            made = held_to(model, before.signature) if model.proposed else model
+            reference = reference_model(made)
             report = check_artifact(before, reference, model.origin, budget=1.0, limit=_AGAIN)
             if report.holds:
                 return Exported(before, report, unchanged=True)
         with atomic.workspace(out) as folder:
             log = folder / "export.log"
-            try:
-                exported = export_model(
+
+            def attempt(model: LoadedModel, reference: Reference, room: Path) -> Exported:
+                return export_model(
                     model,
-                    reference_model(model),
-                    folder / out.name,
+                    reference,
+                    room / out.name,
                     plan,
                     budget=budget,
                     seed=seed,
@@ -84,10 +91,15 @@ def export(
                     fingerprint=known,
                     listener=listener,
                 )
-            except OnnxportError as error:
+
+            infer.announce(model, listener)
+            try:
+                _, _, exported = infer.settle(
+                    model, reference_model(model), folder, attempt, listener
+                )
+            except OnnxportError:
                 if log.exists():
-                    kept = log.replace(out.with_name(out.name + ".log"))
-                    error.hint += f"{'; ' if error.hint else ''}all of it is in {kept.name}"
+                    log.replace(out.with_name(out.name + ".log"))
                 raise
             artifact = publish(exported.artifact, out)
     return Exported(artifact, exported.report, exported.attempts)

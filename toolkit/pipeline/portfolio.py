@@ -277,14 +277,17 @@ def _failure(model: LoadedModel, tour: _Tour, checks: Mapping[str, Any]) -> Onnx
     first = next((a for a in attempts if a.hint), attempts[0])
     tried = " and ".join(dict.fromkeys(a.exporter for a in attempts))
     kind = ParityError if any(a.outcome == "differs" for a in attempts) else InputError
-    narrower = _narrower(model, tour, checks) if tour.limits else ""
+    offered = tour.limits and not model.proposed  # a proposed signature is made narrower itself
+    narrower = _narrower(model, tour, checks) if offered else ""
     offer = f"; it holds for: {narrower}" if narrower else ""
-    return kind(
+    failure = kind(
         f"no file that holds over the whole signature of '{model.origin}' (tried {tried})",
         f"{first.exporter} {first.outcome}: {first.reason}"
         + (f" ({first.hint})" if first.hint else "")
         + offer,
     )
+    failure.limits = tour.limits
+    return failure
 
 
 def _narrower(model: LoadedModel, tour: _Tour, checks: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from toolkit.model import LoadedModel
 from toolkit.optimize.simplify import Simplified
 from toolkit.parity.fidelity import Budget
 from toolkit.parity.reference import Reference
+from toolkit.pipeline import infer
 from toolkit.pipeline.check import reference_model
 from toolkit.pipeline.portfolio import Exported, Plan, default_order, export_model
 from toolkit.pipeline.quantize import Metric, Quantized, best, calibration_data, quantize_artifact
@@ -87,17 +88,17 @@ def ship(
     device = plugins.runtime("onnxruntime").availability().require(device)
     listener.stage("load")
     with (
-        opened_source(source, signature=signature, weights=weights, examples=examples) as model,
+        opened_source(source, signature=signature, weights=weights, examples=examples) as loaded,
         atomic.workspace(out) as work,
         atomic.replacing(out) as folder,
     ):
         folder.mkdir()
         log = folder / LOG
-        rows = calibration_data(data, model.signature, seed, model.examples)
-        for note in model.notes:
+        rows = calibration_data(data, loaded.signature, seed, loaded.examples)
+        infer.announce(loaded, listener)
+        for note in () if loaded.proposed else loaded.notes:
             listener.say(f"note: {note}")
-        listener.say(f"{model.origin}, {model.parameters:,} parameters")
-        reference = reference_model(model)
+        listener.say(f"{loaded.origin}, {loaded.parameters:,} parameters")
         checks: dict[str, Any] = {"budget": budget, "seed": seed, "log": log, "listener": listener}
 
         listener.stage("export")
@@ -109,7 +110,15 @@ def ship(
             time_limit=time_limit,
             memory_limit=memory_limit,
         )
-        exported = export_model(model, reference, work / BUNDLED, plan, device=device, **checks)
+
+        def attempt(model: LoadedModel, reference: Reference, room: Path) -> Exported:
+            return export_model(model, reference, room / BUNDLED, plan, device=device, **checks)
+
+        model, reference, exported = infer.settle(
+            loaded, reference_model(loaded), work, attempt, listener
+        )
+        if model is not loaded:
+            rows = calibration_data(data, model.signature, seed, model.examples)
         listener.say(exported.summary)
 
         listener.stage("simplify")
