@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check format slow hostile gpu bench clean
+.PHONY: demo test check format slow hostile gpu bench coverage clean
 
 demo: $(READY)
 	$(BIN)/python samples/digits_cnn.py --out build/digits_cnn
@@ -33,6 +33,9 @@ gpu: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/verdict.py
+
+coverage: $(READY)
+	$(BIN)/python benchmarks/coverage.py
 
 clean:
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache *.egg-info
