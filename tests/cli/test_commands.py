@@ -38,6 +38,18 @@ def test_export_prints_the_path_and_nothing_else_on_stdout(onnxport: Onnxport) -
     assert len(ran.stderr.splitlines()) == 1
 
 
+def test_export_proposes_a_signature_from_example_inputs(
+    onnxport: Onnxport, tmp_path: Path
+) -> None:
+    (tmp_path / "m.py").write_text("from torch import nn\nmodel = nn.Linear(4, 3).eval()\n")
+    np.savez(tmp_path / "x.npz", input=np.ones((2, 4), np.float32))
+    options = ["--example-inputs", "x.npz", "-o", "m.onnx", "--budget", "1s"]
+    ran = onnxport("export", "m.py:model", *options)
+    assert (ran.returncode, ran.stdout) == (0, "m.onnx\n")
+    assert "input: float32[batch, 4]\nwhere batch = 1..64" in ran.stderr
+    assert "'input' has 4 in axis 1 only" in ran.stderr
+
+
 def test_check_says_what_the_verdict_rests_on(onnxport: Onnxport, model: Path) -> None:
     ran = onnxport("check", model)
     assert ran.returncode == 0
