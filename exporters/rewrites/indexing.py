@@ -35,6 +35,31 @@ def _nonzero_static(x: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
     return torch.where(found.unsqueeze(1), torch.stack(columns, 1), fill_value)
 
 
+def _unique_consecutive(
+    x: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
+    """torchlib's knows whole numbers only."""
+    if dim is not None:
+        return NotImplemented
+    flat = x.reshape(-1)
+    first = torch.ones(1, dtype=torch.bool, device=x.device)
+    begins = torch.cat([first, flat[1:] != flat[:-1]])
+    places = begins.nonzero().squeeze(1)
+    empty = torch.zeros(0, dtype=torch.int64, device=x.device)
+    inverse, counts = empty, empty
+    if return_inverse:
+        inverse = (begins.to(torch.int64).cumsum(0) - 1).reshape(x.shape)
+    if return_counts:
+        end = torch.full((1,), flat.shape[0], dtype=torch.int64, device=x.device)
+        counts = torch.cat([places[1:], end]) - places
+    return flat.index_select(0, places), inverse, counts
+
+
+def _grid_sampler_3d(x: Tensor, grid: Tensor, mode: int, padding: int, corners: bool) -> Tensor:
+    found: Tensor = torch.ops.aten.grid_sampler(x, grid, mode, padding, corners)
+    return found
+
+
 def _index_reduce(
     x: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True
 ) -> Tensor:
@@ -76,6 +101,8 @@ def _decompositions() -> dict[object, Callable[..., Any]]:
     aten = torch.ops.aten
     return {
         aten.masked_select.default: _masked_select,
+        aten.unique_consecutive.default: _unique_consecutive,
+        aten.grid_sampler_3d.default: _grid_sampler_3d,
         aten.nonzero_static.default: _nonzero_static,
         aten.index_reduce.default: _index_reduce,
         aten.put.default: _put,

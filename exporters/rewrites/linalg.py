@@ -207,6 +207,18 @@ def _inv_ex(a: Tensor, *, check_errors: bool = False) -> tuple[Tensor, Tensor]:
     return _solved(m, order, eye), info
 
 
+def _inverse(a: Tensor) -> Tensor:
+    return _inv_ex(a)[0]
+
+
+def _lu_factor(a: Tensor, *, pivot: bool = True) -> tuple[Tensor, Tensor]:
+    return lu(a, pivot=pivot)[:2]
+
+
+def _solve(a: Tensor, b: Tensor, *, left: bool = True) -> Tensor:
+    return _solve_ex(a, b, left=left)[0]
+
+
 def _determinant(a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     m, pivots, order, _ = lu(a)
     place = _range(order, -1)
@@ -257,6 +269,11 @@ def _decompositions() -> dict[object, Callable[..., Any]]:
         aten.cholesky_inverse.default: _cholesky_inverse,
         aten.linalg_lu_factor_ex.default: _lu_factor_ex,
         aten.linalg_lu.default: _lu,
+        # These ask whether the factorization failed, which a graph cannot raise: it returns NaN.
+        aten.linalg_cholesky.default: _cholesky,
+        aten.linalg_inv.default: _inverse,
+        aten.linalg_lu_factor.default: _lu_factor,
+        aten.linalg_solve.default: _solve,
         aten.lu_unpack.default: _lu_unpack,
         aten.linalg_lu_solve.default: _lu_solve,
         aten._linalg_solve_ex.default: _solve_ex,

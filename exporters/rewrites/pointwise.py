@@ -173,6 +173,8 @@ def _log_softmax(x: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tenso
     return found
 
 
+# divide, multiply and subtract are their short names: torch's exporter promotes the types of those
+# only, and writes a division of float32 by int64 that does not load.
 def _decompositions() -> dict[object, Callable[..., Any]]:
     aten, prims = torch.ops.aten, torch.ops.prims
     return {
@@ -194,6 +196,9 @@ def _decompositions() -> dict[object, Callable[..., Any]]:
         aten.softmax.int: _softmax,
         aten.log_softmax.int: _log_softmax,
         aten.hypot.default: _hypot,
+        aten.divide.Tensor: aten.div.Tensor,
+        aten.multiply.Tensor: aten.mul.Tensor,
+        aten.subtract.Tensor: aten.sub.Tensor,
         prims.signbit.default: _signbit,
         prims.prod.default: _product,
     }

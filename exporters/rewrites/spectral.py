@@ -39,10 +39,9 @@ def _jacobi(a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     right = torch.eye(players, dtype=a.dtype, device=a.device).expand(
         *a.shape[:-2], players, players
     )
-    rounds = torch.tensor(_tournament(players), device=a.device)
 
     def step(k: Tensor, w: Tensor, v: Tensor) -> State:
-        pairs = rounds.index_select(0, (k % (players - 1)).reshape(1)).squeeze(0)
+        pairs = _seats(k, players)
         one, two = pairs[: players // 2], pairs[players // 2 :]
         back = pairs.argsort()
         p, q = w.index_select(-1, one), w.index_select(-1, two)
@@ -83,15 +82,11 @@ def _over(w: Tensor, s: Tensor) -> Tensor:
     return torch.where(s == 0, 0.0, w / torch.where(s == 0, 1.0, s))
 
 
-def _tournament(players: int) -> list[list[int]]:
-    """A round of each pairing a row: all the first of the pairs, then all the second."""
-    seats = list(range(players))
-    rounds = []
-    for _ in range(players - 1):
-        half = players // 2
-        rounds.append(seats[:half] + seats[half:][::-1])
-        seats = [seats[0], seats[-1], *seats[1:-1]]
-    return rounds
+def _seats(turn: Tensor, players: int) -> Tensor:
+    """Who plays whom: the first half against the second, of whom all but player 0 move on."""
+    others = (torch.arange(players - 1, device=turn.device) - turn) % (players - 1) + 1
+    seats = torch.cat([torch.zeros_like(others[:1]), others])
+    return torch.cat([seats[: players // 2], seats[players // 2 :].flip(0)])
 
 
 def _known(a: Tensor) -> bool:

@@ -1,0 +1,97 @@
+"""Complex tensors as pairs of real ones, where torchlib has no such form of an operator.
+
+In the ONNX graph a complex tensor is a real one with a last axis of two. What moves elements is
+done to that tensor; what computes with them is written with its two halves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from exporters.rewrites import Family
+
+
+def _of_complex(how: Callable[..., Any]) -> Callable[..., Any]:
+    """Leave real tensors alone."""
+
+    def guarded(x: Any, *args: Any, **kwargs: Any) -> Any:
+        if not any(isinstance(t, Tensor) and t.is_complex() for t in (x, *args)):
+            return NotImplemented
+        return how(x, *args, **kwargs)
+
+    return guarded
+
+
+def _pair(x: Tensor) -> tuple[Tensor, Tensor]:
+    real = torch.view_as_real(x)
+    return real.select(-1, 0), real.select(-1, 1)
+
+
+def _axis(dim: int, x: Tensor) -> int:
+    """Of the pair tensor, which has one axis more at the end."""
+    return dim % x.dim()
+
+
+def _pad(x: Tensor, pad: Sequence[int], value: Any = 0) -> Any:
+    if value:
+        return NotImplemented
+    real = torch.view_as_real(x)
+    return torch.view_as_complex(torch.constant_pad_nd(real, [0, 0, *pad], 0.0))
+
+
+def _pad_mode(x: Tensor, pad: Sequence[int], mode: str = "constant", value: Any = None) -> Any:
+    return _pad(x, pad, value or 0) if mode == "constant" else NotImplemented
+
+
+def _conj(x: Tensor) -> Tensor:
+    a, b = _pair(x)
+    return torch.complex(a, -b)
+
+
+def _select(x: Tensor, dim: int, index: Any) -> Tensor:
+    real = torch.view_as_real(x)
+    return torch.view_as_complex(real.select(_axis(dim, x), index))
+
+
+def _exp(x: Tensor) -> Tensor:
+    a, b = _pair(x)
+    size = a.exp()
+    return torch.complex(size * b.cos(), size * b.sin())
+
+
+def _where(mask: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    (ar, ai), (br, bi) = (_pair(t) if t.is_complex() else (t, torch.zeros_like(t)) for t in (a, b))
+    return torch.complex(torch.where(mask, ar, br), torch.where(mask, ai, bi))
+
+
+def _pow(x: Tensor, exponent: Any) -> Any:
+    """By products, for a whole power; else by its polar form."""
+    if isinstance(exponent, int) and 0 < exponent <= 8:
+        found = x
+        for _ in range(exponent - 1):
+            found = found * x
+        return found
+    if isinstance(exponent, (int, float)):
+        return torch.polar(x.abs() ** exponent, x.angle() * exponent)
+    return NotImplemented
+
+
+def _decompositions() -> dict[object, Callable[..., Any]]:
+    aten = torch.ops.aten
+    table: dict[object, Callable[..., Any]] = {
+        aten.constant_pad_nd.default: _pad,
+        aten.pad.default: _pad_mode,
+        aten._conj_physical.default: _conj,
+        aten.select.int: _select,
+        aten.exp.default: _exp,
+        aten.where.self: _where,
+        aten.pow.Tensor_Scalar: _pow,
+    }
+    return {op: _of_complex(how) for op, how in table.items()}
+
+
+FAMILY = Family("complexes", decompositions=_decompositions())
