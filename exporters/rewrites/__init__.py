@@ -51,6 +51,7 @@ _FAMILIES = (
     "distance",
     "statistics",
     "untraceable",
+    "complexes",
 )
 """The files of this folder that have a FAMILY, in the order in which their contexts are entered."""
 
