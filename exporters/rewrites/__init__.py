@@ -33,6 +33,7 @@ class Family:
 _FAMILIES = (
     "recurrent",
     "attention",
+    "ctc",
     "losses",
     "pooling",
     "bessel",
@@ -51,6 +52,10 @@ _FAMILIES = (
     "distance",
     "statistics",
     "untraceable",
+    "codecs",
+    "experts",
+    "integers",
+    "subtraction",
     "complexes",
 )
 """The files of this folder that have a FAMILY, in the order in which their contexts are entered."""

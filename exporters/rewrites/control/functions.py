@@ -8,6 +8,7 @@ import os
 import sysconfig
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dis import get_instructions
 from functools import lru_cache
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -25,8 +26,9 @@ _NOT_THE_USERS = (
     "<",
 )
 _INSTALLED = tuple(f"{sysconfig.get_path(name)}{os.sep}" for name in ("purelib", "platlib"))
-_HAS_ITS_OWN = ("transformers",)
-"""Packages whose models are written to be exported as they are."""
+_EXPORTABLE = ("transformers",)
+"""Packages whose models are written to be exported as they are, but for loops over a length (the
+recurrences of Mamba, RWKV and linear attention)."""
 
 _CACHED: type = type(lru_cache(str))
 
@@ -44,7 +46,10 @@ def rewritten(model: nn.Module) -> Iterator[None]:
 
 
 def functions(model: nn.Module) -> Iterator[FunctionType]:
-    """The user's: methods of the model's classes, and what they name, near and far."""
+    """The user's: methods of the model's classes, and what they name, near and far.
+
+    Of an exportable package only the functions that hold a loop over a range.
+    """
     seen: set[int] = set()
     waiting: list[Any] = [
         value
@@ -54,10 +59,15 @@ def functions(model: nn.Module) -> Iterator[FunctionType]:
     ]
     while waiting:
         function = _function(waiting.pop())
-        if function is None or id(function) in seen or not _is_users(function.__code__):
+        if function is None or id(function) in seen:
             continue
         seen.add(id(function))
-        yield function
+        code = function.__code__
+        exportable = _is_exportable(code)
+        if not exportable and not _is_users(code):
+            continue
+        if not exportable or _loops(code):
+            yield function
         waiting += _named(function)
 
 
@@ -105,8 +115,19 @@ def _is_users(code: CodeType) -> bool:
     for folder in _INSTALLED:
         if file.startswith(folder):
             package = file.removeprefix(folder).partition(os.sep)[0]
-            return package not in (*_HAS_ITS_OWN, "torch")
+            return package not in (*_EXPORTABLE, "torch")
     return not code.co_filename.startswith("<") and not file.startswith(_NOT_THE_USERS)
+
+
+def _is_exportable(code: CodeType) -> bool:
+    """Is it of a model (not of what all models share) of such a package?"""
+    return code.co_filename.startswith(
+        tuple(f"{at}{name}{os.sep}models{os.sep}" for at in _INSTALLED for name in _EXPORTABLE)
+    )
+
+
+def _loops(code: CodeType) -> bool:
+    return "range" in code.co_names and any(i.opname == "FOR_ITER" for i in get_instructions(code))
 
 
 @contextmanager

@@ -1,0 +1,54 @@
+"""`int(x.shape[-1])` in a model of transformers: the size stays a size.
+
+Python's int() asks a symbolic size for its number, and the program holds for that number alone
+(MobileNet's padding, for one). While a model is traced, the modules that its classes are defined in
+see an `int` that leaves sizes as they are; for anything else it is Python's.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from exporters.rewrites import Family
+
+_PACKAGE = "transformers.models."
+
+
+class _Kind(type):
+    def __instancecheck__(cls, value: object) -> bool:
+        return isinstance(value, int)
+
+    def __subclasscheck__(cls, kind: type) -> bool:
+        return issubclass(kind, int)
+
+
+class _Int(metaclass=_Kind):
+    """What stands for `int`: called, and asked whether something is one."""
+
+    def __new__(cls, value: Any = 0, *rest: Any, **named: Any) -> Any:
+        if isinstance(value, (torch.SymInt, torch.SymFloat)):
+            return torch.sym_int(value)
+        return int(value, *rest, **named)
+
+
+@contextmanager
+def _tracing(model: nn.Module) -> Iterator[None]:
+    names = {type(m).__module__ for m in model.modules()}
+    spaces = [vars(sys.modules[n]) for n in names if n.startswith(_PACKAGE)]
+    spaces = [space for space in spaces if "int" not in space]
+    for space in spaces:
+        space["int"] = _Int
+    try:
+        yield
+    finally:
+        for space in spaces:
+            del space["int"]
+
+
+FAMILY = Family("integers", tracing=_tracing)
