@@ -51,6 +51,15 @@ class Logarithm(nn.Module):
         return x.log() + y.sqrt().sum()
 
 
+class Attended(nn.Module):
+    """A mask of ones is not looked at, one of zeros gives NaN."""
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        if not mask.all():
+            x = x.masked_fill(mask == 0, -torch.inf)
+        return x.softmax(1)
+
+
 class Factor(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return torch.linalg.cholesky(x)
@@ -119,6 +128,13 @@ def definite(size: int) -> Tensor:
             "x: float32[x_0, x_1] in 0.25..4; y: float32[y_0] in 0..inf;"
             "where x_0 = 1..64, x_1 = 1..64, y_0 = 1..64",
             id="numbers that must be positive",
+        ),
+        pytest.param(
+            Attended(),
+            (torch.randn(2, 3), torch.ones(2, 3, dtype=torch.int64)),
+            "x: float32[batch, x_1]; mask: int64[batch, x_1] in {1};"
+            "where batch = 1..64, x_1 = 1..64",
+            id="a mask that may not be empty",
         ),
         pytest.param(
             Factor(),

@@ -84,10 +84,12 @@ def _sets(
         """Both at different sizes, either the larger: 1 would broadcast, less may be indexed."""
         every = dict.fromkeys((*some, *rest))
         good = [n for n in dict.fromkeys((at, *probes(at))) if n > 1 and _all(trials, every, n)]
-        return len(good) > 1 and all(
-            trials.accepts({**dict.fromkeys(some, a), **dict.fromkeys(rest, b)})
+        both = [
+            {**dict.fromkeys(some, a), **dict.fromkeys(rest, b)}
             for a, b in (good[:2], good[1::-1])
-        )
+            if len(good) > 1
+        ]
+        return bool(both) and all(trials.accepts(s) and trials.accepts_masked(s) for s in both)
 
     alike = [axis for _, axis in axes]
     if len(set(shown)) > 1:  # the examples themselves show that they vary, together

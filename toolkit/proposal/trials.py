@@ -43,6 +43,16 @@ class Trials:
                 )
                 raise InputError(f"PyTorch itself refuses the example {shapes}: {wrong}")
 
+        masked = [_masked(tensor) for tensor in self._example]
+        self._masked = None if self.problem(masked) else masked
+
+    def accepts_masked(self, sizes: Mapping[Axis, int]) -> bool:
+        """The same with zeros among the ones of what may be a mask, where the example takes that.
+
+        Models skip a mask of ones without a look at its size.
+        """
+        return self._masked is None or not self.problem(_all_resized(self._masked, sizes))
+
     def accepts(self, sizes: Mapping[Axis, int]) -> bool:
         return not self.refusal(sizes)
 
@@ -60,10 +70,7 @@ class Trials:
 
     def resized(self, sizes: Mapping[Axis, int]) -> list[torch.Tensor]:
         """The example with axes cut, or repeated from their start: no new values."""
-        return [
-            _resized(tensor, {axis: size for (i, axis), size in sizes.items() if i == number})
-            for number, tensor in enumerate(self._example)
-        ]
+        return _all_resized(self._example, sizes)
 
     def problem(self, tensors: Sequence[torch.Tensor]) -> str:
         """Why the module does not take these as it takes its example; "" where it does."""
@@ -85,6 +92,21 @@ class Trials:
         if structure != self._structure:
             return "it returns another structure"
         return "it returns NaN or infinite numbers" if self._finite and not finite else ""
+
+
+def _masked(tensor: torch.Tensor) -> torch.Tensor:
+    """Zeros at the end of every row of ones."""
+    if tensor.dim() and tensor.shape[-1] > 1 and bool((tensor == 1).all()):
+        tensor = tensor.clone()
+        tensor[..., -1] = 0
+    return tensor
+
+
+def _all_resized(tensors: Sequence[torch.Tensor], sizes: Mapping[Axis, int]) -> list[torch.Tensor]:
+    return [
+        _resized(tensor, {axis: size for (i, axis), size in sizes.items() if i == number})
+        for number, tensor in enumerate(tensors)
+    ]
 
 
 def _resized(tensor: torch.Tensor, sizes: Mapping[int, int]) -> torch.Tensor:

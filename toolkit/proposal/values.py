@@ -37,8 +37,10 @@ class Values:
         chosen = {s.name: self._next(s, base) for s in self._signature.inputs}
         for sizes in self._sizes(base):
             while wrong := self._misbehaving(chosen, sizes):
-                spec = next(s for s in self._signature.inputs if s.name == wrong)
-                chosen[wrong] = self._next(spec, base)
+                name, why = wrong
+                spec = next(s for s in self._signature.inputs if s.name == name)
+                self._remark(name, why)
+                chosen[name] = self._next(spec, base)
         return self._with(chosen)
 
     def _with(self, chosen: Mapping[str, Domain | None]) -> Signature:
@@ -64,6 +66,8 @@ class Values:
             if wide != (0, 1):
                 yield Interval(*wide)
             yield Choices((0, 1)) if low >= 0 and high <= 1 else Interval(low, high)
+            if low == high:  # a mask of ones, where a row of zeros leaves nothing to attend to
+                yield Choices((low,))
         while True:
             yield FromData()
 
@@ -90,9 +94,12 @@ class Values:
             tried = (self._problem({**self._feeds[0], spec.name: array}) for array in drawn)
             if not (why := next(filter(None, tried), "")):
                 return values
-            if not any(note.startswith(f"'{spec.name}' ") for note in self.notes):
-                self.notes.append(f"'{spec.name}' does not take every number: {why}")
+            self._remark(spec.name, why)
         raise AssertionError("FromData has no fills")
+
+    def _remark(self, name: str, why: str) -> None:
+        if not any(note.startswith(f"'{name}' ") for note in self.notes):
+            self.notes.append(f"'{name}' does not take every number: {why}")
 
     def _drawn(self, spec: TensorSpec, sizes: Mapping[str, int], fill: str) -> np.ndarray:
         return examples.draw(spec, spec.shape_for(sizes), fill, np.random.default_rng(0))
@@ -103,21 +110,21 @@ class Values:
         mixed = {d.name: d.snap(n) for d, n in zip(dims, (2, 5, 3, 7, 4) * len(dims), strict=False)}
         return [base, low, high, mixed]
 
-    def _misbehaving(self, chosen: Mapping[str, Domain | None], sizes: Mapping[str, int]) -> str:
-        """The input whose values make a run fail that works with the example's; "" for none."""
+    def _misbehaving(
+        self, chosen: Mapping[str, Domain | None], sizes: Mapping[str, int]
+    ) -> tuple[str, str] | None:
+        """The input whose values make a run fail that works with the example's, and why."""
         signature = self._with(chosen)
         if signature.from_data:
-            return ""
+            return None
         for fill in dict.fromkeys(f for s in signature.inputs for f in _fills(s.values)):
             drawn = examples.feeds(signature, sizes, fill, np.random.default_rng(1))
-            if not self._problem(drawn):
+            if not (why := self._problem(drawn)):
                 continue
-            known = self._resized(sizes)
-            for name in (s.name for s in signature.inputs):
-                if not self._problem({**drawn, name: known[name]}):
-                    return name
-            return signature.inputs[0].name
-        return ""
+            known, names = self._resized(sizes), [s.name for s in signature.inputs]
+            excused = (n for n in names if not self._problem({**drawn, n: known[n]}))
+            return next(excused, names[0]), why
+        return None
 
     def _resized(self, sizes: Mapping[str, int]) -> Feeds:
         wanted = {
