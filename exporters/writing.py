@@ -1,7 +1,7 @@
 """From torch's ONNX program to a file: weights shared, the graph optimized, each written once.
 
-torch's own way writes a weight that two modules share twice, once as it is and once transposed, and
-a transposed weight loses its name.
+torch's own way leaves equal weights apart unless they are one Parameter, folds the transpose of a
+small tied matrix into a second one, and names what it transposed val_N.
 """
 
 from __future__ import annotations
