@@ -8,12 +8,18 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import SymBool, SymFloat, SymInt, Tensor
-from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 from torch.utils import _pytree as pytree
 
 from exporters.rewrites.control.capture import Explored, Operands, explore
 from exporters.rewrites.control.effects import Effects
-from exporters.rewrites.control.sizes import Open, as_tensor, condition, is_open
+from exporters.rewrites.control.sizes import (
+    Open,
+    as_tensor,
+    compared,
+    condition,
+    is_open,
+    limits_a_size,
+)
 from exporters.rewrites.control.variables import Variables
 from toolkit.errors import ExportRefused
 
@@ -48,6 +54,15 @@ def both(left: Way, right: Way) -> Any:
     if isinstance(which, bool):
         return condition(right()) if which else False
     return _subgraph(which, (lambda: _tensor(right()), lambda: _constant(False)), (), returns=True)
+
+
+def chained(symbols: Sequence[str], left: Any, *terms: Callable[[], Any]) -> Any:
+    """`left < term < term`: each looked at once, the last only where it matters."""
+    right = terms[0]()
+    first = compared(symbols[0], left, right)
+    if len(terms) == 1:
+        return first
+    return both(lambda: first, lambda: chained(symbols[1:], right, *terms[1:]))
 
 
 def either(left: Way, right: Way) -> Any:
@@ -105,7 +120,7 @@ def _subgraph(test: Open, ways: tuple[Way, Way], names: Sequence[str], *, return
         return _merged(test, ways, variables, returns=returns)
     except Irreconcilable as error:
         variables.write(before)
-        if isinstance(test.assumed, SymBool) and not free_unbacked_symbols(test.assumed):
+        if limits_a_size(test.assumed):
             return ways[0 if bool(test.assumed) else 1]()  # torch says for which sizes it holds
         code = ways[0].__code__
         raise ExportRefused(

@@ -16,7 +16,12 @@ from typing import Any
 import sympy
 import torch
 from torch import SymBool, SymFloat, SymInt, Tensor
-from torch.fx.experimental.symbolic_shapes import ShapeEnv, free_symbols, statically_known_true
+from torch.fx.experimental.symbolic_shapes import (
+    ShapeEnv,
+    free_symbols,
+    free_unbacked_symbols,
+    statically_known_true,
+)
 from torch.utils._sympy.value_ranges import ValueRanges, bound_sympy
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
@@ -69,11 +74,35 @@ def condition(test: Any) -> bool | Open:
     if isinstance(test, SymBool):
         if statically_known_true(test) or statically_known_true(torch.sym_not(test)):
             return bool(test)
-        return Open(torch.sym_ite(test, as_tensor(1), as_tensor(0)) != 0, test)
+        return Open(_outcome(test), test)
     if isinstance(test, Tensor) and is_traced(test) and statically_known_true(test.numel() == 1):
         one = test.reshape(())
         return Open(one if one.dtype == torch.bool else one != 0)
     return bool(test)
+
+
+def _outcome(test: SymBool) -> Tensor:
+    """A tensor that holds it: only a branch takes a condition on sizes as it is."""
+    some = torch.zeros((), dtype=torch.bool)  # a subgraph has at least one input
+    ways = (lambda no: (~no,), lambda no: (no.clone(),))
+    found: Tensor = torch.ops.higher_order.cond(test, *ways, (some,))[0]
+    return found
+
+
+def limits_a_size(assumed: Any) -> bool:
+    """Does torch, asked for the value, narrow the range of one size and nothing else?
+
+    Only such a guard is seen when the program is held against the signature.
+    """
+    if not isinstance(assumed, SymBool) or free_unbacked_symbols(assumed):
+        return False
+    relation = assumed.node.expr
+    sides = getattr(relation, "args", ())
+    return (
+        isinstance(relation, sympy.core.relational.Relational)
+        and any(side.is_Symbol for side in sides)
+        and any(side.is_number for side in sides)
+    )
 
 
 def is_traced(tensor: Tensor) -> bool:

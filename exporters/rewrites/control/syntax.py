@@ -17,9 +17,12 @@ from collections.abc import Sequence
 
 from exporters.rewrites.control import names
 from exporters.rewrites.control.names import Statements
+from exporters.rewrites.control.variables import CLOSURE
 
 RUNTIME = "__onnxport__"
 """The name under which a rewritten function finds `runtime.py` among its globals."""
+
+_ITEM = f"{CLOSURE}item"
 
 _COMPARISONS = {
     ast.Lt: "<",
@@ -131,7 +134,7 @@ class _Rewriter:
         else:
             targets = names.assigned([statement.target])
             carried = shared & (names.needed(statement.body) - targets | outside)
-            item = ast.Name("__onnxport_item", ast.Load())
+            item = ast.Name(_ITEM, ast.Load())
             take = ast.copy_location(ast.Assign([statement.target], item), statement)
             body, name = self.closure(statement, statement.body, tail=False, take=take)
             iterable = self.expression(statement.iter)
@@ -144,12 +147,12 @@ class _Rewriter:
         """A function of the block that assigns the function's own names, and its name."""
         self._count += 1
         self.changed = True
-        name = f"__onnxport_{self._count}"
+        name = f"{CLOSURE}{self._count}"
         shared = self.names_of([*body, *([take] if take else [])])
         self.shared |= shared
         inner = [*([take] if take else []), *self.block(body, tail=tail)]
         start: Statements = [ast.Nonlocal(sorted(shared))] if shared else []
-        parameters = [ast.arg("__onnxport_item")] if take else []
+        parameters = [ast.arg(_ITEM)] if take else []
         made = ast.FunctionDef(
             name,
             ast.arguments([], parameters, None, [], [], None, []),
@@ -206,22 +209,12 @@ class _Rewriter:
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             return self.call("negated", self.test(node.operand))
         if isinstance(node, ast.Compare) and all(type(op) in _COMPARISONS for op in node.ops):
-            terms = [node.left, *node.comparators]
-            if len(terms) > 2 and any(isinstance(n, ast.Call) for t in terms for n in ast.walk(t)):
-                return self.expression(node)
-            pairs = [
-                self.call(
-                    "compared",
-                    ast.Constant(_COMPARISONS[type(op)]),
-                    self.expression(a),
-                    self.expression(b),
-                )
-                for op, a, b in zip(node.ops, terms, terms[1:], strict=False)
-            ]
-            last = pairs.pop()
-            for pair in reversed(pairs):
-                last = self.call("both", _lambda(pair), _lambda(last))
-            return last
+            symbols = [ast.Constant(_COMPARISONS[type(op)]) for op in node.ops]
+            left, *terms = (self.expression(t) for t in (node.left, *node.comparators))
+            if len(terms) == 1:
+                return self.call("compared", symbols[0], left, terms[0])
+            which = ast.Tuple(list(symbols), ast.Load())
+            return self.call("chained", which, left, *map(_lambda, terms))
         return self.expression(node)
 
     def call(self, function: str, *arguments: ast.expr) -> ast.expr:

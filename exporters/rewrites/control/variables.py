@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import CellType
 from typing import Any
 
+CLOSURE = "__onnxport_"
+"""How the names of the closures begin that `syntax.py` makes."""
+
 
 class Variables:
     """Those of `names` that the closures share; what is not bound is left out when read."""
@@ -13,9 +16,14 @@ class Variables:
     def __init__(self, closures: Sequence[Callable[..., Any]], names: Iterable[str]) -> None:
         self._all: dict[str, CellType] = {}
         for closure in closures:
-            free = closure.__code__.co_freevars
-            self._all |= dict(zip(free, closure.__closure__ or (), strict=True))
+            self._add(closure)
         self._cells = {n: self._all[n] for n in names if n in self._all}
+
+    def _add(self, closure: Callable[..., Any]) -> None:
+        free = closure.__code__.co_freevars
+        for name, cell in zip(free, closure.__closure__ or (), strict=True):
+            if self._all.setdefault(name, cell) is cell and name.startswith(CLOSURE):
+                self._add(cell.cell_contents)  # what follows a branch is a closure that it calls
 
     def read(self) -> dict[str, Any]:
         return _contents(self._cells)
