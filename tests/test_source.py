@@ -270,3 +270,17 @@ def test_examples_come_third_and_give_way_to_those_of_the_caller() -> None:
     assert [feed["x"].shape for feed in load(source, examples=torch.zeros(3, 4)).examples] == [
         (3, 4)
     ]
+
+
+class Odd(nn.Module):
+    """Refuses one mixture of sizes, which no trial is likely to hit."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.shape in ((7, 5), (5, 7)):
+            raise ValueError("not these")
+        return x
+
+
+def test_a_proposal_that_does_not_hold_at_other_sizes_is_made_narrower() -> None:
+    model = load((Odd(), torch.zeros(3, 4)))
+    assert str(model.signature).startswith("x: float32[batch, 4]\nwhere batch = 1..64")

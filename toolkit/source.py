@@ -16,6 +16,7 @@ import importlib.util
 import os
 import sys
 import sysconfig
+from contextlib import suppress
 from dataclasses import replace
 from inspect import signature as python_signature
 from pathlib import Path
@@ -29,7 +30,7 @@ from toolkit.calls import Call
 from toolkit.errors import InputError, OnnxportError
 from toolkit.examples import Feeds
 from toolkit.given import read
-from toolkit.model import LoadedModel, first_line, observed
+from toolkit.model import LoadedModel, first_line, held_to, observed
 from toolkit.signature import Signature
 
 _NOT_THE_USERS = (
@@ -76,10 +77,9 @@ def load(
     origin = origin or type(module).__name__
     if contract is None:
         model = _proposed(module, shown if examples is None else examples, origin)
-        model = replace(model, notes=(*notes, *model.notes), digest=digest)
-    else:
-        call, feeds = _shown(module, contract, shown, examples)
-        model = LoadedModel(module, contract, origin, notes, digest, feeds, call)
+        return replace(model, notes=(*notes, *model.notes), digest=digest)
+    call, feeds = _shown(module, contract, shown, examples)
+    model = LoadedModel(module, contract, origin, notes, digest, feeds, call)
     return sequence.part(model, part) if part else observed(model)
 
 
@@ -90,12 +90,19 @@ def _proposed(module: nn.Module, examples: Any, origin: str) -> LoadedModel:
             "return (module, signature) or (module, example inputs), set module.signature, or pass"
             " one: --signature 'x: float32[batch, 4]; where batch = 1..64'",
         )
-    from toolkit.proposal.proposing import propose
+    from toolkit.proposal.proposing import narrower, propose
 
     found = propose(module, examples)
-    return LoadedModel(
+    model = LoadedModel(
         module, found.signature, origin, found.notes, "", found.feeds, found.call, proposed=True
     )
+    try:
+        return observed(model)
+    except InputError as error:  # trials are few: some mixture of sizes is not accepted
+        for signature in narrower(found.signature, found.feeds[0]):
+            with suppress(InputError):
+                return held_to(model, signature)
+        raise error
 
 
 def _unpacked(found: Any) -> tuple[Any, Any, Any]:

@@ -16,7 +16,7 @@ from toolkit.narrowing import narrowed
 from toolkit.parity.reference import Reference
 from toolkit.pipeline.check import reference_model
 from toolkit.progress import SILENT, Listener
-from toolkit.proposal.proposing import without
+from toolkit.proposal.proposing import narrower
 from toolkit.signature import Signature
 
 Result = TypeVar("Result")
@@ -79,8 +79,4 @@ def _narrower(model: LoadedModel, error: OnnxportError) -> Iterator[Signature]:
     within = narrowed(signature, error.limits)
     if within and within.dims != signature.dims:
         yield within
-    shown = signature.validate(model.examples[0])
-    for kept in (signature.batch, None):
-        fixed = {name: size for name, size in shown.items() if name != kept}
-        if fixed:
-            yield without(signature, fixed)
+    yield from narrower(signature, model.examples[0])

@@ -6,7 +6,7 @@ The exporters and the parity check then prove it, or say in which narrower one i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -94,6 +94,14 @@ def _as_shown(signature: Signature, feeds: Sequence[Feeds]) -> Signature:
         dims.append(replace(dim, sizes=Choices(tuple(sizes))))
     fixed = {d.name: d.low for d in dims if len(d.legal) == 1}
     return without(replace(signature, dims=tuple(dims)), fixed)
+
+
+def narrower(signature: Signature, feed: Feeds) -> Iterator[Signature]:
+    """With all but the batch as in an example, then with that as well."""
+    shown = signature.validate(feed)
+    for kept in dict.fromkeys((signature.batch, None)):
+        if fixed := {name: size for name, size in shown.items() if name != kept}:
+            yield without(signature, fixed)
 
 
 def without(signature: Signature, fixed: Mapping[str, int]) -> Signature:
