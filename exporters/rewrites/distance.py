@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from math import inf
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.fx.experimental.symbolic_shapes import statically_known_true
 
 from exporters.rewrites import Family
+from exporters.rewrites.calls import replacing
 
 _BY_PRODUCTS = 25
 """Rows above which PyTorch takes |a|^2 + |b|^2 - 2 a b for the Euclidean distance."""
@@ -23,9 +26,24 @@ def _cdist(a: Tensor, b: Tensor, p: float, compute_mode: int | None) -> Tensor:
     return _norm(a.unsqueeze(-2) - b.unsqueeze(-3), p)
 
 
+def _traced_cdist(
+    x1: Tensor,
+    x2: Tensor,
+    p: float = 2.0,
+    compute_mode: str = "use_mm_for_euclid_dist_if_necessary",
+) -> Tensor:
+    """In place of the call: it asks at once whether a size is above 25."""
+    modes = {"use_mm_for_euclid_dist": _ALWAYS, "donot_use_mm_for_euclid_dist": _NEVER}
+    return _cdist(x1, x2, p, modes.get(compute_mode))
+
+
+def _tracing(_: nn.Module) -> AbstractContextManager[None]:
+    return replacing({torch.cdist: _traced_cdist})
+
+
 def _many(a: Tensor, b: Tensor) -> bool:
     """With a size that is not known, the way that never cancels."""
-    return any(isinstance(x.shape[-2], int) and x.shape[-2] > _BY_PRODUCTS for x in (a, b))
+    return any(statically_known_true(x.shape[-2] > _BY_PRODUCTS) for x in (a, b))
 
 
 def _by_products(a: Tensor, b: Tensor) -> Tensor:
@@ -65,4 +83,4 @@ def _decompositions() -> dict[object, Callable[..., Any]]:
     return {aten._cdist_forward.default: _cdist, aten._pdist_forward.default: _pdist_known}
 
 
-FAMILY = Family("distance", decompositions=_decompositions())
+FAMILY = Family("distance", tracing=_tracing, decompositions=_decompositions())

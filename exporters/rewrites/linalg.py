@@ -7,13 +7,14 @@ for sizes known at run time only; LAPACK's algorithms without its blocks.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from exporters.rewrites import Family
-from exporters.rewrites.loops import State, count_to, only
+from exporters.rewrites.loops import State, count_to, only, places_of
 
 
 def _range(a: Tensor, dim: int) -> Tensor:
@@ -50,7 +51,7 @@ def lu(a: Tensor, *, pivot: bool = True) -> tuple[Tensor, Tensor, Tensor, Tensor
         if pivot:
             chosen = column.abs().masked_fill(rows < k, -1.0).argmax(-1, keepdim=True)
             swap = torch.where(rows == k, chosen, torch.where(rows == chosen, k, rows))
-            m = m.gather(-2, swap.unsqueeze(-1).expand_as(m))
+            m = m.gather(-2, places_of(swap.unsqueeze(-1), m))
             order = order.gather(-1, swap)
             column = column.gather(-1, swap)
             pivots = torch.where(_range(pivots, -1) == k, (chosen + 1).to(pivots.dtype), pivots)
@@ -77,13 +78,21 @@ def lu(a: Tensor, *, pivot: bool = True) -> tuple[Tensor, Tensor, Tensor, Tensor
     return m, pivots, order, info
 
 
+def _batch(a: Tensor, b: Tensor) -> list[Any]:
+    """The batch that two stacks of matrices make together, sizes that are not known left so."""
+    one, two = list(a.shape[:-2]), list(b.shape[:-2])
+    length = max(len(one), len(two))
+    one, two = [1] * (length - len(one)) + one, [1] * (length - len(two)) + two
+    return [m if isinstance(n, int) and n == 1 else n for m, n in zip(one, two, strict=True)]
+
+
 def solve_triangular(
     a: Tensor, b: Tensor, *, upper: bool, left: bool = True, unit: bool = False
 ) -> Tensor:
     """X with a X = b (or X a = b), of a triangle of `a`: by columns, like LAPACK's trtrs."""
     if not left:
         return solve_triangular(a.mT, b.mT, upper=not upper, unit=unit).mT
-    batch = torch.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    batch = _batch(a, b)
     a, b = a.expand(*batch, *a.shape[-2:]), b.expand(*batch, *b.shape[-2:])
     rows, n = _range(a, -1), a.shape[-1]
 
@@ -102,7 +111,7 @@ def solve_triangular(
 
 def _solved(m: Tensor, order: Tensor, b: Tensor, *, adjoint: bool = False) -> Tensor:
     """a X = b from the LU of a and the order of its rows; a^T X = b: `adjoint`."""
-    batch = torch.broadcast_shapes(m.shape[:-2], b.shape[:-2])
+    batch = _batch(m, b)
     order, b = order.expand(*batch, order.shape[-1]), b.expand(*batch, *b.shape[-2:])
     if adjoint:
         x = solve_triangular(m.mT, b, upper=False)
@@ -219,6 +228,18 @@ def _solve(a: Tensor, b: Tensor, *, left: bool = True) -> Tensor:
     return _solve_ex(a, b, left=left)[0]
 
 
+def _tensorinv(a: Tensor, ind: int = 2) -> Tensor:
+    first, last = a.shape[:ind], a.shape[ind:]
+    return _inverse(a.reshape(prod(first), -1)).reshape(*last, *first)
+
+
+def _tensorsolve(a: Tensor, b: Tensor, dims: list[int] | None = None) -> Tensor:
+    if dims is not None:
+        a = a.movedim(dims, list(range(-len(dims), 0)))
+    x = _solve(a.reshape(prod(b.shape), -1), b.reshape(-1))
+    return x.reshape(a.shape[b.dim() :])
+
+
 def _determinant(a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     m, pivots, order, _ = lu(a)
     place = _range(order, -1)
@@ -274,6 +295,8 @@ def _decompositions() -> dict[object, Callable[..., Any]]:
         aten.linalg_inv.default: _inverse,
         aten.linalg_lu_factor.default: _lu_factor,
         aten.linalg_solve.default: _solve,
+        aten.linalg_tensorinv.default: _tensorinv,
+        aten.linalg_tensorsolve.default: _tensorsolve,
         aten.lu_unpack.default: _lu_unpack,
         aten.linalg_lu_solve.default: _lu_solve,
         aten._linalg_solve_ex.default: _solve_ex,

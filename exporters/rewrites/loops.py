@@ -44,9 +44,16 @@ def count_to(n: Any, step: Callable[..., State], start: State) -> State:
 
 
 def only(mask: Tensor, tensor: Tensor) -> Tensor:
-    """The tensor where the mask holds, zero elsewhere."""
-    shape = torch.broadcast_shapes(mask.shape, tensor.shape)
-    return tensor.expand(shape).masked_fill(~mask, 0)
+    """The tensor where the mask holds, zero elsewhere; a mask of as many dimensions, or fewer.
+
+    Nothing is expanded: torch 2.13 mistakes a size that is read in a loop for one outside of it.
+    """
+    return torch.where(mask, tensor, torch.zeros_like(tensor))
+
+
+def places_of(index: Tensor, tensor: Tensor) -> Tensor:
+    """The index in the shape of the tensor, as `gather` wants it."""
+    return index + torch.zeros_like(tensor, dtype=torch.int64)
 
 
 def _own(tensor: Tensor) -> Tensor:
