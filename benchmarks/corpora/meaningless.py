@@ -6,6 +6,7 @@ _STORAGE = "addresses the memory of its input, and ONNX tensors have values only
 _SPARSE = "sparse or compressed tensors"
 _CUDA = "runs on CUDA only"
 _BASIS = "returns vectors that are determined only up to sign or rotation"
+_BITS = "hashes the bits of numbers, which ONNX shows from opset 26 on (BitCast)"
 _COMPLEX_SPECTRUM = "eigenvalues of a general matrix: iterative and complex, with no fixed order"
 
 MEANINGLESS = {
@@ -49,6 +50,7 @@ MEANINGLESS = {
     "linalg.eigh": _BASIS,
     "linalg.svd": _BASIS,
     "svd": _BASIS,
+    "hash_tensor": _BITS,
     "linalg.eig": _COMPLEX_SPECTRUM,
     "linalg.eigvals": _COMPLEX_SPECTRUM,
 }
