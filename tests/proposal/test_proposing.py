@@ -137,6 +137,13 @@ def definite(size: int) -> Tensor:
             id="a mask that may not be empty",
         ),
         pytest.param(
+            Attended(),
+            (torch.randn(2, 3), torch.ones(2, 3, dtype=torch.bool)),
+            "x: float32[batch, x_1]; mask: bool[batch, x_1] in {1};"
+            "where batch = 1..64, x_1 = 1..64",
+            id="a boolean mask that may not be empty",
+        ),
+        pytest.param(
             Factor(),
             [definite(3), definite(5)],
             "x: float32[2, x_1, x_1] in data; where x_1 = {3, 5}",

@@ -53,6 +53,8 @@ class Values:
         kind = DTYPES[spec.dtype].kind
         if kind == "b" or not seen.size:
             yield None
+            if seen.size and seen.min() == seen.max():
+                yield Choices((int(seen[0]),))
         elif kind == "f":
             yield None
             if np.isfinite(seen).all():
@@ -122,6 +124,8 @@ class Values:
             if not (why := self._problem(drawn)):
                 continue
             known, names = self._resized(sizes), [s.name for s in signature.inputs]
+            if self._problem(known):  # it is the sizes
+                return None
             excused = (n for n in names if not self._problem({**drawn, n: known[n]}))
             return next(excused, names[0]), why
         return None
