@@ -102,7 +102,10 @@ examples = click.option(
     help="Inputs (.npz, .npy) to run first; without a signature, one is proposed. Repeat.",
 )
 data = click.option(
-    "--data", type=PATH, metavar="FILE", help="Rows (.npz, .npy) that calibrate and judge int8."
+    "--data",
+    type=PATH,
+    metavar="FILE",
+    help="Rows (.npz, .npy): they calibrate and judge int8, and are run by a check.",
 )
 
 
