@@ -50,6 +50,7 @@ _WIDTHS: tuple[tuple[str, int], ...] = (
     (r"^(num_mel_bins|mel_bins|n_mels)$", 16),
     (r"^(num_conv_pos_embeddings)$", 16),
     (r"^(num_conv_pos_embedding_groups)$", 2),
+    (r"^upsample_groups$", WIDTH),
     (r"^(mamba_d_state|state_size|ssm_state_size)$", 8),
     (r"^(fusion_hidden_size|feature_size|neck_hidden_size|classifier_hidden_size)$", WIDTH),
 )
@@ -189,6 +190,9 @@ def _consistent(fields: dict[str, Any], before: Mapping[str, Any], degree: int) 
         fields["image_size"] = [image for _ in size]
     if degree != ALL:
         return fields
+    if {"expand", "num_heads", "head_dim", "hidden_size"} <= set(fields):  # Mamba-2
+        inner = int(fields["expand"] * fields["hidden_size"])
+        fields["num_heads"] = inner // fields["head_dim"]
     if isinstance(before.get("width_coefficient"), float):  # EfficientNet's last layer follows it
         fields["hidden_dim"] = 640
     heads = [n for n in before if n.endswith("attention_heads") or n in ("num_heads", "n_head")]

@@ -7,6 +7,7 @@ the model itself runs at is taken: it is tried at an example, at the low and at 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -70,7 +71,7 @@ def signature(model: nn.Module, ranges: Ranges = DEFAULT) -> Signature:
 
 def refusal(model: nn.Module, signature: Signature) -> str:
     """What the model says to a signature at an example and at its ends; empty where it runs."""
-    graph = Graph(model, [s.name for s in signature.inputs])
+    graph = Graph(_aside(model), [s.name for s in signature.inputs])
     example = examples.example_sizes(signature)
     ends = ({d.name: d.low for d in signature.dims}, {d.name: d.legal[-1] for d in signature.dims})
     for sizes in (example, *ends):
@@ -85,6 +86,12 @@ def refusal(model: nn.Module, signature: Signature) -> str:
         except Exception as error:
             return f"{type(error).__name__}: {first_line(error)}"
     return ""
+
+
+def _aside(model: nn.Module) -> nn.Module:
+    """A copy that shares all tensors: Swin changes itself, even at a size that it then refuses."""
+    tensors = (*model.parameters(), *model.buffers())
+    return copy.deepcopy(model, {id(tensor): tensor for tensor in tensors})
 
 
 def candidates(model: nn.Module, ranges: Ranges) -> Iterator[Signature]:

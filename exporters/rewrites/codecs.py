@@ -41,7 +41,7 @@ def _tracing(model: nn.Module) -> Iterator[None]:
 def _padding(kernel: int, stride: int, total: int) -> Any:
     def padding(hidden_states: Tensor) -> int:
         length = hidden_states.shape[-1]
-        frames = -((kernel - total - length) // stride)
+        frames = (length - kernel + total + stride - 1) // stride
         return frames * stride + kernel - total - length
 
     return padding

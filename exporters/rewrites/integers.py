@@ -1,18 +1,23 @@
-"""`int(x.shape[-1])` in a model of transformers: the size stays a size.
+"""Arithmetic with sizes: `int(x.shape[-1])` stays a size, and `//` rounds down.
 
 Python's int() asks a symbolic size for its number, and the program holds for that number alone
 (MobileNet's padding, for one). While a model is traced, the modules that its classes are defined in
 see an `int` that leaves sizes as they are; for anything else it is Python's.
+
+ONNX's Div rounds whole numbers towards zero, Python's // down: `-(-n // 4)`, the usual way to round
+a quotient up, came out one too small.
 """
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+from onnxscript import opset18 as op
 from torch import nn
 
 from exporters.rewrites import Family
@@ -51,4 +56,9 @@ def _tracing(model: nn.Module) -> Iterator[None]:
             del space["int"]
 
 
-FAMILY = Family("integers", tracing=_tracing)
+def _floordiv(number: Any, divisor: Any) -> Any:
+    """(a - a mod b) / b is exact; Mod without fmod has the sign of the divisor, as in Python."""
+    return op.Div(op.Sub(number, op.Mod(number, divisor)), divisor)
+
+
+FAMILY = Family("integers", tracing=_tracing, translations={operator.floordiv: _floordiv})

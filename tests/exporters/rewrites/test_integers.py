@@ -1,0 +1,50 @@
+"""int() of a size, in models of transformers."""
+
+from pathlib import Path
+
+import torch
+import transformers
+from torch import Tensor, nn
+
+import toolkit
+from exporters.huggingface.inputs import Ranges
+from exporters.huggingface.source import wrapped
+from exporters.rewrites.integers import _Int
+
+
+def test_a_padding_worked_out_by_int_follows_the_image(tmp_path: Path) -> None:
+    config = transformers.MobileNetV1Config(depth_multiplier=0.1, min_depth=4)
+    model = transformers.MobileNetV1Model(config)
+    with torch.no_grad():  # as drawn they are so small that nothing comes through
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter))
+    built = wrapped(model, Ranges(batch=2, image=96))
+    assert {"height", "width"} <= {d.name for d in built.signature.dims}
+    exported = toolkit.export(
+        (built.module, built.signature),
+        tmp_path / "m.onnx",
+        exporters=("onnxport",),
+        budget=2.0,
+    )
+    assert exported.report.holds, exported.report.reason
+
+
+class Quarters(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean() + x.new_zeros(-(-x.shape[0] // 4))
+
+
+def test_a_size_is_divided_and_rounded_up(tmp_path: Path) -> None:
+    exported = toolkit.export(
+        (Quarters(), "x: float32[n]; where n = 1..33"),
+        tmp_path / "m.onnx",
+        exporters=("onnxport",),
+        budget=2.0,
+    )
+    assert exported.report.holds, exported.report.reason
+
+
+def test_for_all_else_it_is_pythons() -> None:
+    assert [_Int("7"), _Int(2.9), _Int("ff", 16), _Int()] == [7, 2, 255, 0]
+    assert isinstance(3, _Int)
+    assert not isinstance("3", _Int)
