@@ -17,10 +17,9 @@ from torch.nn.utils.rnn import (
     pad_packed_sequence,
 )
 
-import toolkit
 from exporters.own import Own
 from tests import models
-from toolkit import source
+from toolkit import source, structure
 from toolkit.errors import ExportRefused
 
 Made = tuple[nn.Module, str]
@@ -227,7 +226,7 @@ def test_what_stands_around_a_layer_keeps_its_meaning(
         feed = feeds(batch, time)
         with torch.no_grad():
             expected = module(**{n: torch.from_numpy(a) for n, a in feed.items()})
-        flat = [t.numpy() for _, t in toolkit.model.flatten(expected)]
+        flat = [t.numpy() for _, t in structure.flatten(expected)]
         for a, b in zip(session.run(None, feed), flat, strict=True):
             np.testing.assert_allclose(a, b, atol=1e-6)
             assert a.dtype == b.dtype
