@@ -149,6 +149,11 @@ def test_another_signature_keeps_the_examples_that_fit() -> None:
     assert str(less.signature).endswith("-> output: float32[n, 4]")
 
 
+def test_a_size_that_grows_slowly_is_not_taken_for_fixed() -> None:
+    sizes = "x: float32[batch, samples]; where batch = 1..4, samples = 640..6400"
+    assert outputs(lambda x: x[:, ::64], sizes) == ["output: float32[batch, output_1]"]
+
+
 def test_a_declared_output_keeps_its_name_and_the_names_of_its_sizes() -> None:
     declared = "-> doubled: float32[rows, 4]"
     assert outputs(lambda x: torch.cat([x, x]), f"{BATCH}; {declared}") == [declared[3:]]

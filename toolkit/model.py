@@ -216,7 +216,7 @@ def _other_sizes(signature: Signature, first: Mapping[str, int]) -> dict[str, in
     second = examples.example_sizes(signature, avoid=first.values())
     for dim in signature.dims:
         far, taken = dim.snap(4 * first[dim.name] + 3), {**second, dim.name: 0}
-        if far > 4 * first[dim.name] and far not in {*first.values(), *taken.values()}:
+        if 2 * max(first[dim.name], 8) < far and far not in {*first.values(), *taken.values()}:
             second[dim.name] = far
         if second[dim.name] == first[dim.name]:
             others = (n for n in reversed(dim.legal) if n and n != first[dim.name])

@@ -36,7 +36,7 @@ class Quarters(nn.Module):
 
 def test_a_size_is_divided_and_rounded_up(tmp_path: Path) -> None:
     exported = toolkit.export(
-        (Quarters(), "x: float32[n]; where n = 1..33"),
+        (Quarters(), "x: float32[n]; where n = 9..33"),
         tmp_path / "m.onnx",
         exporters=("onnxport",),
         budget=2.0,
