@@ -57,6 +57,7 @@ _FAMILIES = (
     "integers",
     "subtraction",
     "complexes",
+    "batchnorm",
 )
 """The files of this folder that have a FAMILY, in the order in which their contexts are entered."""
 
