@@ -1,7 +1,6 @@
 """Bessel and Airy functions as numbers, against PyTorch's kernels, and as a file."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -37,7 +36,8 @@ def test_whole_numbers_are_taken_as_floats(name: str) -> None:
 class Waves(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         waves: Tensor = torch.special.bessel_y0(x) + torch.special.airy_ai(x)
-        return waves * torch.special.i0e(x)
+        found: Tensor = waves * torch.special.i0e(x)
+        return found
 
 
 def test_a_file_holds_at_every_batch(tmp_path: Path) -> None:

@@ -67,7 +67,8 @@ def test_borders_of_the_incomplete_gamma_functions(op: Any) -> None:
 
 class Mixed(nn.Module):
     def forward(self, a: Tensor, x: Tensor) -> Tensor:
-        return torch.special.gammainc(a, x) + torch.polygamma(2, a) + x.lgamma()
+        found: Tensor = torch.special.gammainc(a, x) + torch.polygamma(2, a) + x.lgamma()
+        return found
 
 
 def test_a_file_holds_at_every_batch(tmp_path: Path) -> None:
