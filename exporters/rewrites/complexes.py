@@ -80,6 +80,15 @@ def _pow(x: Tensor, exponent: Any) -> Any:
     return NotImplemented
 
 
+def _times(x: Any, y: Any) -> Any:
+    """A real tensor times a complex number."""
+    tensor, number = (x, y) if isinstance(x, Tensor) else (y, x)
+    if not isinstance(number, complex) or tensor.is_complex():
+        return NotImplemented
+    tensor = tensor if tensor.is_floating_point() else tensor.to(torch.get_default_dtype())
+    return torch.complex(tensor * number.real, tensor * number.imag)
+
+
 def _decompositions() -> dict[object, Callable[..., Any]]:
     aten = torch.ops.aten
     table: dict[object, Callable[..., Any]] = {
@@ -91,7 +100,8 @@ def _decompositions() -> dict[object, Callable[..., Any]]:
         aten.where.self: _where,
         aten.pow.Tensor_Scalar: _pow,
     }
-    return {op: _of_complex(how) for op, how in table.items()}
+    found = {op: _of_complex(how) for op, how in table.items()}
+    return found | {aten.mul.Tensor: _times}
 
 
 FAMILY = Family("complexes", decompositions=_decompositions())

@@ -1,0 +1,68 @@
+"""Formulas that stand for functions which ask about values, against those functions."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch.nn import functional
+
+from exporters.rewrites.untraceable import _TABLE, FAMILY
+
+X = torch.randn(4, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+COUNTS = torch.tensor([1, 2, 3, 1, 1, 2])
+SHARES = X[0].abs()
+
+
+def near(function: Any, *arguments: Any, **keywords: Any) -> None:
+    found, expected = (f(*arguments, **keywords) for f in (_TABLE[function], function))
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [
+        {},
+        {"correction": 0},
+        {"fweights": COUNTS},
+        {"aweights": SHARES},
+        {"fweights": COUNTS, "aweights": SHARES, "correction": 2},
+    ],
+    ids=["bare", "biased", "counts", "shares", "both"],
+)
+def test_covariances(keywords: dict[str, Any]) -> None:
+    near(torch.cov, X, **keywords)
+
+
+def test_correlations() -> None:
+    near(torch.corrcoef, X)
+    near(torch.corrcoef, X[0])
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_gaussian_likelihoods(reduction: str) -> None:
+    arguments = (X, 2 * X, X[:, 0].abs())
+    near(functional.gaussian_nll_loss, *arguments, full=True, reduction=reduction)
+
+
+@pytest.mark.parametrize("driver", [None, "gelsy", "gels", "gelsd", "gelss"])
+@pytest.mark.parametrize("rows", [3, 6, 9])
+def test_least_squares(driver: str | None, rows: int) -> None:
+    a, b = torch.randn(2, rows, 6, dtype=torch.float64), torch.randn(2, rows, 4).double()
+    found, expected = (
+        _TABLE[torch.linalg.lstsq](a, b, driver=driver),
+        torch.linalg.lstsq(a, b, driver=driver),
+    )
+    for name in ("solution", "residuals", "rank", "singular_values"):
+        torch.testing.assert_close(getattr(found, name), getattr(expected, name))
+
+
+def test_choices_of_elements() -> None:
+    near(torch.combinations, X[0], 3)
+    near(torch.combinations, X[0], 2, True)
+
+
+def test_calls_are_replaced_while_tracing_only() -> None:
+    with FAMILY.tracing(torch.nn.Identity()):
+        inside = torch.allclose(X, X)
+    assert isinstance(inside, torch.Tensor)
+    assert torch.allclose(X, X) is True
