@@ -119,13 +119,16 @@ def _has_size(index: Any) -> bool:
 _watches: list[_Watch] = []
 
 
-def explore(run: Callable[[], Any], own: Sequence[Tensor] = ()) -> Explored:
-    """Run on shapes alone, recording nothing, no guard either: what is written is traced again.
+def explore(
+    run: Callable[[], Any], own: Sequence[Tensor] = (), *, guarding: bool = True
+) -> Explored:
+    """Run on shapes alone, recording no operator.
 
-    `own`: tensors that count as made inside.
+    `own`: tensors that count as made inside. `guarding`: torch may note what it takes for true of
+    the sizes (that two are equal); not so in a step of a loop that stands for others.
     """
     watch = _Watch(own)
-    with _unrecorded(), watch:
+    with _unrecorded(guarding), watch:
         _watches.append(watch)
         try:
             result = run()
@@ -141,11 +144,12 @@ def explore(run: Callable[[], Any], own: Sequence[Tensor] = ()) -> Explored:
 
 
 @contextmanager
-def _unrecorded() -> Iterator[None]:
+def _unrecorded(guarding: bool) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(disable_proxy_modes_tracing())
         stack.enter_context(shape_env().ignore_fresh_unbacked_symbols())
-        stack.enter_context(shape_env().suppress_guards())
+        if not guarding:
+            stack.enter_context(shape_env().suppress_guards())
         while torch._C._len_torch_function_stack():
             stack.enter_context(_pop_mode_temporarily())
         yield

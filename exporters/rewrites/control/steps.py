@@ -92,7 +92,7 @@ class _Subgraph:
             try:
                 with recording(self.variables, self.lists) as recorders:
                     self.variables.write(slots.filled(self.before, known, fresh))
-                    found = explore(lambda: self._step(recorders), own)
+                    found = explore(lambda: self._step(recorders), own, guarding=False)
             except (Irreconcilable, ExportRefused):
                 raise
             except Exception as error:  # of a first step other than the rest, perhaps
