@@ -100,7 +100,9 @@ def candidates(model: nn.Module, ranges: Ranges) -> Iterator[Signature]:
     readings = {n: list(read(model, ranges)) for n, read in _READINGS.items() if n in taken}
     seen: list[Signature] = []
     for names in _choices(model, [n for n in readings if readings[n]]):
-        if not names or ("attention_mask" in names and "input_ids" not in names):
+        if not names or (
+            {"attention_mask", "token_type_ids"} & {*names} and "input_ids" not in names
+        ):
             continue
         for ways in product(*(readings[n] for n in names)):
             dims = {"batch": Dim("batch", Interval(1, ranges.batch))}

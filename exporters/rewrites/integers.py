@@ -5,20 +5,22 @@ Python's int() asks a symbolic size for its number, and the program holds for th
 see an `int` that leaves sizes as they are; for anything else it is Python's.
 
 ONNX's Div rounds whole numbers towards zero, Python's // down: `-(-n // 4)`, the usual way to round
-a quotient up, came out one too small.
+a quotient up, came out one too small. And the least of two sizes (how far a chunk of Mamba-2 is
+padded) stopped torch's pass that inserts assertions, which called min() on nodes of the graph.
 """
 
 from __future__ import annotations
 
 import operator
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from onnxscript import opset18 as op
 from torch import nn
+from torch.utils._sympy.reference import PythonReferenceAnalysis
 
 from exporters.rewrites import Family
 
@@ -49,11 +51,29 @@ def _tracing(model: nn.Module) -> Iterator[None]:
     spaces = [space for space in spaces if "int" not in space]
     for space in spaces:
         space["int"] = _Int
+    extremes = {"minimum": torch.sym_min, "maximum": torch.sym_max}
+    before = {name: vars(PythonReferenceAnalysis)[name] for name in extremes}
+    for name, function in extremes.items():
+        setattr(PythonReferenceAnalysis, name, staticmethod(_of_nodes(function)))
     try:
         yield
     finally:
+        for name, function in before.items():
+            setattr(PythonReferenceAnalysis, name, function)
         for space in spaces:
             del space["int"]
+
+
+def _of_nodes(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """The function, or a node that calls it where an argument is a node itself."""
+
+    def called(a: Any, b: Any) -> Any:
+        node = next((v for v in (a, b) if isinstance(v, torch.fx.Proxy)), None)
+        if node is None:
+            return function(a, b)
+        return node.tracer.create_proxy("call_function", function, (a, b), {})
+
+    return called
 
 
 def _floordiv(number: Any, divisor: Any) -> Any:

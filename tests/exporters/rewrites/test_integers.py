@@ -9,7 +9,7 @@ from torch import Tensor, nn
 import toolkit
 from exporters.huggingface.inputs import Ranges
 from exporters.huggingface.source import wrapped
-from exporters.rewrites.integers import _Int
+from exporters.rewrites.integers import _Int, _of_nodes
 
 
 def test_a_padding_worked_out_by_int_follows_the_image(tmp_path: Path) -> None:
@@ -48,3 +48,11 @@ def test_for_all_else_it_is_pythons() -> None:
     assert [_Int("7"), _Int(2.9), _Int("ff", 16), _Int()] == [7, 2, 255, 0]
     assert isinstance(3, _Int)
     assert not isinstance("3", _Int)
+
+
+def test_the_least_of_two_nodes_is_a_node() -> None:
+    traced = torch.fx.Tracer()
+    traced.graph = torch.fx.Graph()
+    a, b = traced.create_proxy("placeholder", "a", (), {}), 3
+    assert _of_nodes(torch.sym_min)(a, b).node.target is torch.sym_min
+    assert _of_nodes(torch.sym_min)(5, b) == 3
