@@ -1,11 +1,11 @@
-"""The exporter of this project: torch.export and torch's ONNX exporter, with all our rewrites."""
+"""The exporters of this project: torch.export and torch's ONNX exporter, with all our rewrites."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from exporters.dynamo import write
-from exporters.rewrites import families
+from exporters.rewrites import families, precise
 from toolkit.model import LoadedModel
 from toolkit.plugins import Traced
 
@@ -15,3 +15,12 @@ class Own:
 
     def export(self, model: LoadedModel, path: Path, *, opset: int) -> Traced:
         return write(model, path, opset=opset, families=tuple(families()))
+
+
+class Precise:
+    """With functions that ONNX Runtime rounds coarsely written out: slower, and more exact."""
+
+    name = "onnxport-precise"
+
+    def export(self, model: LoadedModel, path: Path, *, opset: int) -> Traced:
+        return write(model, path, opset=opset, families=(*families(), precise.FAMILY))

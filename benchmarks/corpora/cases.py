@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from toolkit.domain import Interval
+from toolkit.domain import Choices, Interval
 from toolkit.signature import Signature, TensorSpec
 
 
@@ -63,4 +63,6 @@ def _spec(name: str, tensor: Tensor) -> TensorSpec:
     low, high = tensor.min().item(), tensor.max().item()
     if low == high and tensor.is_floating_point():
         return TensorSpec(name, dtype, shape)
+    if not tensor.is_floating_point() and low < 0:  # classes and what stands for none of them
+        return TensorSpec(name, dtype, shape, Choices(tuple(tensor.unique().tolist())))
     return TensorSpec(name, dtype, shape, Interval(low, high))

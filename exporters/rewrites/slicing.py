@@ -86,7 +86,7 @@ def _is_open(part: slice, size: Size) -> bool:
 
 
 def _cut(tensor: Tensor, cuts: Sequence[Cut]) -> Tensor:
-    shape = list(tensor.shape)
+    shape: list[Size] = list(tensor.shape)
     for axis, start, stop in cuts:
         first, last = _clipped(start, shape[axis]), _clipped(stop, shape[axis])
         shape[axis] = _difference(first, last)
@@ -101,10 +101,12 @@ def _cut(tensor: Tensor, cuts: Sequence[Cut]) -> Tensor:
 def _clipped(at: int, size: Size) -> Size:
     if at == _END:
         return size
-    return torch.sym_max(size + at, 0) if at < 0 else torch.sym_min(size, at)
+    found: Size = torch.sym_max(size + at, 0) if at < 0 else torch.sym_min(size, at)
+    return found
 
 
 def _difference(first: Size, last: Size) -> Size:
     if isinstance(first, int) and first == 0:
         return last
-    return torch.sym_max(last - first, 0)
+    found: Size = torch.sym_max(last - first, 0)
+    return found

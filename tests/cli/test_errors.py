@@ -170,17 +170,18 @@ def test_a_device_that_this_machine_lacks_never_falls_back(
 def test_a_model_that_no_exporter_gets_right(onnxport: Onnxport, tmp_path: Path) -> None:
     (tmp_path / "m.py").write_text(
         "from torch import nn\n"
-        "class Branch(nn.Module):\n"
+        "class Lookup(nn.Module):\n"
         "    signature = 'x: float32[batch, 4]; where batch = 1..16'\n"
         "    def forward(self, x):\n"
-        "        return x * 2 if x.shape[0] > 3 else x + 1\n"
-        "model = Branch()\n"
+        "        return x * {5: 2.0}.get(int(x.shape[0]), 3.0)\n"
+        "model = Lookup()\n"
     )
     ran = onnxport("export", "m.py:model", "-o", "m.onnx")
     assert ran.returncode == DIFFERS
-    assert ran.stderr.splitlines()[-1].endswith(
-        "holds for 4..16 (m.py line 5: return x * 2 if x.shape[0] > 3 else x + 1)"
-    )
+    last = ran.stderr.splitlines()[-1]
+    assert "holds for 5 (m.py line 5: return x * {5: 2.0}.get(int(x.shape[0]), 3.0))" in last
+    assert "it holds for: x: float32[batch, 4]; where batch = 5..5" in last
+    assert last.endswith("all of it is in m.onnx.log")
     assert "Traceback" not in ran.stderr
 
 

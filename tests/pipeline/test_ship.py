@@ -95,7 +95,7 @@ def test_a_folder_that_is_no_bundle_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.txt").exists()
 
 
-def test_a_refused_model_leaves_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(ParityError):
+def test_a_refused_model_leaves_the_log_and_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(ParityError, match=r"all of it is in b\.log"):
         toolkit.ship(models.lookup(), tmp_path / "b")
-    assert list(tmp_path.iterdir()) == []
+    assert [p.name for p in tmp_path.iterdir()] == ["b.log"]

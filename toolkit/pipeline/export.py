@@ -97,12 +97,18 @@ def export(
                 _, _, exported = infer.settle(
                     model, reference_model(model), folder, attempt, listener
                 )
-            except OnnxportError:
-                if log.exists():
-                    log.replace(out.with_name(out.name + ".log"))
+            except OnnxportError as error:
+                keep_log(log, out, error)
                 raise
             artifact = publish(exported.artifact, out)
     return Exported(artifact, exported.report, exported.attempts)
+
+
+def keep_log(log: Path, out: Path, error: OnnxportError) -> None:
+    """Put the log beside what was not made, and say so in the hint of the error."""
+    if log.exists():
+        kept = log.replace(out.with_name(out.name + ".log"))
+        error.hint += f"{'; ' if error.hint else ''}all of it is in {kept.name}"
 
 
 def _made_before(out: Path, known: str) -> OnnxArtifact | None:

@@ -37,7 +37,10 @@ from toolkit.pipeline.check import check_artifact, reference_model
 from toolkit.progress import SILENT, Listener
 from toolkit.targets import Target, target as find_target
 
-DEFAULT_ORDER = ("onnxport", "dynamo", "dynamo-strict", "torchscript", "script", "transformers")
+DEFAULT_ORDER = (
+    *("onnxport", "onnxport-precise", "dynamo", "dynamo-strict"),
+    *("torchscript", "script", "transformers"),
+)
 _OTHER_OPSETS = (18, 21, 23)
 """Tried where a runtime cannot load what came out: a kernel may be missing for one version only."""
 

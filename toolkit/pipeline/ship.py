@@ -11,7 +11,7 @@ from typing import Any
 
 from toolkit import atomic, plugins, versions
 from toolkit.artifact import BUNDLED, OnnxArtifact, open_artifact, publish, sha256
-from toolkit.errors import InputError, StageCrashed
+from toolkit.errors import InputError, OnnxportError, StageCrashed
 from toolkit.inference.isolated import IsolatedSession
 from toolkit.latency import InProcess, Timed, Timing, measure, typical_sizes
 from toolkit.model import LoadedModel
@@ -20,6 +20,7 @@ from toolkit.parity.fidelity import Budget
 from toolkit.parity.reference import Reference
 from toolkit.pipeline import infer
 from toolkit.pipeline.check import reference_model
+from toolkit.pipeline.export import keep_log
 from toolkit.pipeline.portfolio import Exported, Plan, default_order, export_model
 from toolkit.pipeline.quantize import Metric, Quantized, best, calibration_data, quantize_artifact
 from toolkit.pipeline.simplify import simplify_artifact
@@ -114,9 +115,13 @@ def ship(
         def attempt(model: LoadedModel, reference: Reference, room: Path) -> Exported:
             return export_model(model, reference, room / BUNDLED, plan, device=device, **checks)
 
-        model, reference, exported = infer.settle(
-            loaded, reference_model(loaded), work, attempt, listener
-        )
+        try:
+            model, reference, exported = infer.settle(
+                loaded, reference_model(loaded), work, attempt, listener
+            )
+        except OnnxportError as error:
+            keep_log(log, out, error)
+            raise
         if model is not loaded:
             rows = calibration_data(data, model.signature, seed, model.examples)
         listener.say(exported.summary)
