@@ -27,8 +27,8 @@ UNSEEN = (2, 3, 4)
 
 IN_ORDER = ("bucketize", "searchsorted")
 """Their boundaries are sorted: values within a range are not."""
-REGULAR = ("linalg.inv_ex", "linalg.solve_ex", "linalg.cholesky_ex")
-"""What they return for a singular matrix is not specified: they report it, and do not raise."""
+REGULAR = ("linalg.cholesky_ex", "linalg.cond", "linalg.inv_ex", "linalg.solve_ex")
+"""What they return for a singular matrix is rounding, or not specified; they do not raise."""
 TIES = ("kthvalue", "topk")
 """Of equal values they return the place of any, which PyTorch's own kernels choose differently."""
 
