@@ -83,15 +83,15 @@ def _by_dim(how: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _amax(x: Tensor, dim: Sequence[int] = (), keepdim: bool = False) -> Any:
-    if dim:
-        return NotImplemented
-    return x.clone() if x.dim() == 0 else torch.amax(x, list(range(x.dim())), keepdim)
+    if x.dim() == 0:
+        return x.clone()
+    return NotImplemented if dim else torch.amax(x, list(range(x.dim())), keepdim)
 
 
 def _amin(x: Tensor, dim: Sequence[int] = (), keepdim: bool = False) -> Any:
-    if dim:
-        return NotImplemented
-    return x.clone() if x.dim() == 0 else torch.amin(x, list(range(x.dim())), keepdim)
+    if x.dim() == 0:
+        return x.clone()
+    return NotImplemented if dim else torch.amin(x, list(range(x.dim())), keepdim)
 
 
 def _aminmax(x: Tensor, *, dim: int | None = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
