@@ -134,8 +134,7 @@ def _run(loop: steps.Loop) -> None:
         except Irreconcilable as error:
             if isinstance(error, Unsteady) and not loop.first and loop.can_step():
                 loop.variables.write(before)
-                loop.step(0)
-                loop.first = 1
+                loop.take_first()
                 continue
             raise ExportRefused(
                 f"the loop at {loop.place} cannot be a Loop of ONNX: {error}",

@@ -27,6 +27,14 @@ class Loop:
     ) -> None:
         self.body, self.variables, self.kept = body, variables, kept
         self.first = 0
+        self.had: dict[str, int] = {}
+
+    def take_first(self) -> None:
+        """Trace the first step by itself, outside of the loop."""
+        reach = self.variables.in_reach()
+        self.had = {n: len(v) for n, v in reach.items() if type(v) is list}
+        self.step(0)
+        self.first = 1
 
     def step(self, number: Any) -> None:
         raise NotImplementedError
@@ -124,7 +132,7 @@ class _Subgraph:
                 torch.full((), loop.first, dtype=torch.int64),
                 *(slots.start(s) for s in tried.slots),
                 *(t.clone() for t in tried.written),
-                *(_rows(loop, t) for t in tried.appended.values()),
+                *(self._rows(n, t) for n, t in tried.appended.items()),
             )
             many = len(carried)
 
@@ -144,6 +152,23 @@ class _Subgraph:
         finally:
             self.variables.write(self.before)
         self._leave(found)
+
+    def _rows(self, name: str, row: Tensor) -> Tensor:
+        """Where what the steps append is kept: one row for each step, that of the first one too.
+
+        Without it there would be one less than steps, and torch holds 1 apart from all sizes.
+        """
+        limit = self.loop.limit()
+        if limit is None:
+            raise Irreconcilable("it appends to a list, and how often is not known before")
+        rows = torch.zeros((limit, *row.shape), dtype=row.dtype)
+        if self.loop.first:
+            if len(self.lists[name]) != self.loop.had[name] + 1:
+                raise Irreconcilable("its first step appends other than the rest")
+            rows = torch.index_copy(
+                rows, 0, torch.zeros(1, dtype=torch.int64), self.lists[name][-1].unsqueeze(0)
+            )
+        return rows
 
     def _goes_on(self, carried: Sequence[Any], inside: Inside) -> Tensor:
         number, _, _ = self._enter(carried, inside)
@@ -188,8 +213,7 @@ class _Subgraph:
             tensor.copy_(rest.pop(0))
         for name, rows in zip(self.tried.appended, rest, strict=True):
             given = self.lists[name]
-            many = rows[self.loop.first :] if self.loop.first else rows
-            stacked = Stacked(list(given), many)
+            stacked = Stacked(given[: len(given) - self.loop.first], rows)
             given[:] = [stacked]  # whoever else holds the list must not take it for what it was
             self.variables.rebind(name, stacked)
 
@@ -202,11 +226,3 @@ def _number(number: Tensor, loop: Loop) -> Any:
     if limit is not None:
         torch._check(found < limit)
     return found
-
-
-def _rows(loop: Loop, row: Tensor) -> Tensor:
-    """Where what the steps append is kept: one row for each step."""
-    limit = loop.limit()
-    if limit is None:
-        raise Irreconcilable("it appends to a list, and how often is not known before")
-    return torch.zeros((limit, *row.shape), dtype=row.dtype)

@@ -1,0 +1,184 @@
+"""Branches on sizes and on values: one If of ONNX that takes the way that Python takes."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from exporters.dynamo import write
+from exporters.rewrites.control import FAMILY
+from tests.exporters.rewrites.control.proving import Proof, normal
+from toolkit import source
+from toolkit.errors import ExportRefused
+
+ROWS = "x: float32[n, 3]; where n = 0..8"
+
+
+class Sizes(nn.Module):
+    """Each kind of test of a size; 0 and 1 are special to torch.export, and declared here."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        big = x * 2 if x.shape[0] > 3 else x + 1
+        if len(x) == 0:
+            mean = torch.full((3,), -1.0)
+        else:
+            mean = x.sum(0)
+            mean = mean / len(x)
+        y = x
+        if x.size(0) % 2:
+            y = y - 1
+        elif not 2 < x.size(0) < 7:
+            y = y * 5
+        one = 0
+        if x.shape[0] == 1:
+            one = 1
+        return big, mean, y, torch.tensor(one)
+
+
+class Values(nn.Module):
+    """Conditions on values: nested, joined, with both ways of leaving a function early."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(3, 3), nn.Linear(3, 3)
+
+    def clipped(self, x: Tensor) -> Tensor:
+        if (x > 2).any():
+            if x.shape[0] > 4:
+                return x.clamp(max=2)
+            x = x - 1
+        return x
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        assert not torch.isnan(x).any(), "NaN"
+        if torch.isinf(x).any():
+            raise ValueError("inf")
+        x = self.clipped(x)
+        x = x * 2 if x.abs().sum() < 4 else x
+        x = x * 3 if x.shape[0] > 2 and x.sum() > 0 else x
+        if not x.sum() > 0 and x.shape[0] >= 3:
+            y = self.a(x)
+        elif x.sum() < -3:
+            y = self.b(x)
+        else:
+            return x * 5, x.sum()
+        return y, x.sum() * 2
+
+
+class Writes(nn.Module):
+    """Ways that write into tensors, with constants and masks."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x.clone()
+        if y.sum() > 0:
+            y[:, 0] = 7
+            y[y < 0] = -1.0
+        else:
+            y += torch.tensor([1.0, 2.0, 3.0])
+        return y
+
+
+MODULES = {"sizes": Sizes, "values": Values, "writes": Writes}
+
+
+@pytest.fixture(scope="module", params=MODULES)
+def proof(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Proof:
+    torch.manual_seed(0)
+    module = MODULES[request.param]().eval()
+    return Proof((module, ROWS), tmp_path_factory.mktemp("branches") / "m.onnx")
+
+
+@pytest.mark.parametrize("rows", range(9))
+@pytest.mark.parametrize("shift", [-2.0, -0.3, 0.3, 2.0])
+def test_takes_the_way_that_python_takes(proof: Proof, rows: int, shift: float) -> None:
+    proof.holds_for({"x": normal((rows, 3), seed=rows, shift=shift)})
+
+
+def test_a_branch_is_an_if(proof: Proof) -> None:
+    assert proof.operators()["If"]
+
+
+class Decided(nn.Module):
+    """Tests whose outcome the signature settles, and Python's own."""
+
+    def forward(self, x: Tensor, scale: float | None = None) -> Tensor:
+        if x.shape[0] == 0 or x.shape[1] != 3 or scale is not None:
+            return x
+        y = x
+        for name in ("exp", "sin"):
+            if name == "exp" and not self.training:
+                y = torch.exp(y)
+        return y if x.shape[0] >= 1 else -y
+
+
+def test_a_test_that_the_signature_settles_leaves_no_if(tmp_path: Path) -> None:
+    proof = Proof((Decided().eval(), "x: float32[n, 3]; where n = 1..8"), tmp_path / "m.onnx")
+    assert proof.operators() == {"Exp": 1}
+    proof.holds_for({"x": normal((1, 3))})
+
+
+class Remembers(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Tensor] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.sum() > 0:
+            self.seen.append(x)
+        return x * 2
+
+
+class OfTwoShapes(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        if x.sum() > 0:
+            y = x * 2
+        else:
+            y = x.sum(0)
+            y = y + 1
+        return y.sum()
+
+
+class Aliased(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        y = x.clone()
+        head = y[:, :1]
+        if x.sum() > 0:
+            y.mul_(2)
+            y = y + head
+        return y
+
+
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [
+        (Remembers, "it changes a list, a dict or an attribute"),
+        (OfTwoShapes, r"y is float32\[s\d+, 3\] or float32\[3\]"),
+        (Aliased, "it writes into a tensor and uses a view of it"),
+    ],
+)
+def test_refuses_what_one_if_cannot_be(
+    module: type[nn.Module], reason: str, tmp_path: Path
+) -> None:
+    model = source.load((module().eval(), "x: float32[n, 3]; where n = 1..8"))
+    with pytest.raises(ExportRefused, match=rf"test_branches\.py line \d+.*{reason}"):
+        write(model, tmp_path / "m.onnx", opset=20, families=(FAMILY,))
+
+
+def test_the_functions_have_their_own_code_again(tmp_path: Path) -> None:
+    code = Sizes.forward.__code__
+    write(source.load((Sizes().eval(), ROWS)), tmp_path / "m.onnx", opset=20, families=(FAMILY,))
+    assert Sizes.forward.__code__ is code
+    assert "__onnxport__" not in Sizes.forward.__globals__
+
+
+def test_numbers_of_python_that_no_size_is(tmp_path: Path) -> None:
+    class Numbers(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            whole = int(x.sum())
+            return x / float(len(x)) + max(x.shape[0], 4) * whole - min(len(x), 3)
+
+    made = (Numbers().eval(), "x: float32[n, 3]; where n = 1..8")
+    proof = Proof(made, tmp_path / "m.onnx")
+    for rows in (1, 3, 5, 8):
+        proof.holds_for({"x": normal((rows, 3), shift=1.5)})
