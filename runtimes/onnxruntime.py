@@ -60,7 +60,6 @@ class OnnxRuntime:
         device = "cpu" if device == "cpu" else self.availability().require(device)
         return OnnxRuntimeSession(subject, device, _session(subject.path, device, self.level))
 
-
     def newest(self) -> tuple[int, int]:
         """The newest opset and IR version of which it loads a file: tried, once a process."""
         return _newest()
