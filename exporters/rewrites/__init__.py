@@ -47,6 +47,7 @@ _FAMILIES = (
     "sorting",
     "indexing",
     "slicing",
+    "ranges",
     "orthogonal",
     "spectral",
     "distance",

@@ -15,6 +15,14 @@ from torch import Tensor
 from exporters.rewrites import Family
 
 
+def _stable(
+    x: Tensor, *, stable: Any = None, dim: int = -1, descending: bool = False
+) -> tuple[Tensor, Tensor]:
+    """TopK is stable by its definition: of equals the lower index comes first."""
+    values, places = x.sort(dim, descending)
+    return values, places
+
+
 def _kthvalue(x: Tensor, k: Any, dim: int = -1, keepdim: bool = False) -> tuple[Tensor, Tensor]:
     if x.dim() == 0:
         return x.clone(), torch.zeros_like(x, dtype=torch.int64)
@@ -144,6 +152,7 @@ def _histogram_edges(
 def _decompositions() -> dict[object, Callable[..., Any]]:
     aten = torch.ops.aten
     return {
+        aten.sort.stable: _stable,
         aten.kthvalue.default: _kthvalue,
         aten.median.default: _median,
         aten.median.dim: _median_dim,

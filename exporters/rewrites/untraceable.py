@@ -116,6 +116,15 @@ def _equal(a: Tensor, b: Tensor) -> Tensor | bool:
     return (a == b).all()
 
 
+def _bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
+    """With weights: their sums, in as many places as there are counts without."""
+    counts = torch.bincount(x, minlength=minlength)
+    if weights is None:
+        return counts
+    dtype = weights.dtype if weights.dtype == torch.float32 else torch.float64
+    return torch.zeros_like(counts, dtype=dtype).scatter_add(0, x, weights.to(dtype))
+
+
 _TABLE: dict[Any, Callable[..., Any]] = {
     torch.cov: _cov,
     Tensor.cov: _cov,
@@ -126,6 +135,8 @@ _TABLE: dict[Any, Callable[..., Any]] = {
     torch.combinations: _combinations,
     torch.allclose: _allclose,
     Tensor.allclose: _allclose,
+    torch.bincount: _bincount,
+    Tensor.bincount: _bincount,
     torch.equal: _equal,
     Tensor.equal: _equal,
 }
