@@ -48,6 +48,7 @@ _FAMILIES = (
     "indexing",
     "slicing",
     "ranges",
+    "scalars",
     "orthogonal",
     "spectral",
     "distance",

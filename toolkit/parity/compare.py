@@ -47,8 +47,11 @@ class Evidence:
         return {n: max(abs(self.low[n]), abs(self.high[n])) for n in self.high}
 
     def vacuous(self) -> list[str]:
-        """Why the reference tells nothing: all outputs constant, or one fainter than noise."""
-        if not self.results:
+        """Why the reference tells nothing: all outputs constant, or one fainter than noise.
+
+        Nothing is said where a case failed: that is told, and the run may have ended at it.
+        """
+        if not self.results or not all(r.holds for r in self.results):
             return []
         if all(self.low.get(n) == self.high.get(n) for n in self.floating):
             return ["vacuous: the reference returns the same number everywhere, whatever it is fed"]

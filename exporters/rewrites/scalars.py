@@ -1,0 +1,28 @@
+"""any and all along an axis of a tensor that has none: PyTorch takes axis 0, ONNX refuses it.
+
+torch.onnx wrote a ReduceMax over axis 0 of a scalar, which no runtime loads.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from exporters.rewrites import Family
+
+
+def _any(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    if x.dim():
+        return NotImplemented
+    return (x != 0).to(torch.uint8 if x.dtype == torch.uint8 else torch.bool)
+
+
+_ATEN = torch.ops.aten
+FAMILY = Family(
+    "scalars",
+    decompositions=dict.fromkeys(
+        (_ATEN.any.dim, _ATEN.all.dim, _ATEN.any.dims, _ATEN.all.dims), _any
+    ),
+)

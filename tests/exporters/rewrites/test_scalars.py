@@ -1,0 +1,27 @@
+"""any and all along an axis that a scalar does not have, beside tensors that have it."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+import toolkit
+
+
+class Reduced(nn.Module):
+    def forward(self, x: Tensor, bytes_: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+        return (
+            torch.any(x, 0),
+            torch.all(x, dim=0, keepdim=True),
+            torch.any(bytes_, 0),
+            torch.any(y, 1),
+            torch.all(y, (0, 1)),
+        )
+
+
+def test_a_scalar_is_its_own_reduction(tmp_path: Path) -> None:
+    signature = "x: float32[]; bytes_: uint8[]; y: bool[n, 3]; where n = 1..5"
+    exported = toolkit.export(
+        (Reduced(), signature), tmp_path / "m.onnx", exporters=["onnxport"], budget=2.0
+    )
+    assert exported.report.holds
