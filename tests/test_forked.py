@@ -1,6 +1,7 @@
 """A call in a copy of this process: what it sees, and what ends with it."""
 
 import ctypes
+import gc
 import os
 import time
 from collections.abc import Callable
@@ -33,6 +34,28 @@ def test_torch_computes_in_it_though_it_has_computed_here_with_threads(log: Path
     x = torch.ones(512, 512)
     torch.mm(x, x)
     assert forked.call("it", lambda: float(torch.mm(x, x)[0, 0]), log=log, timeout=60.0) == 512
+
+
+class _Waits:
+    """Like an inference session: its end waits for threads that are not in the copy."""
+
+    def __init__(self) -> None:
+        self.itself, self.home = self, os.getpid()
+
+    def __del__(self) -> None:
+        if os.getpid() != self.home:
+            time.sleep(60)
+
+
+def test_garbage_of_this_process_is_not_collected_in_it(log: Path) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        _Waits()
+        assert forked.call("it", gc.collect, log=log, timeout=10.0) >= 0
+    finally:
+        gc.enable()
+        gc.collect()
 
 
 def test_a_long_answer_comes_whole(log: Path) -> None:

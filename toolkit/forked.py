@@ -8,6 +8,7 @@ driver does not survive it) the call is made in this process, without limits.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -85,6 +86,9 @@ def _safe() -> bool:
 def _serve(function: Callable[[], Any], pipe: int, log: Path, memory: int | None) -> NoReturn:
     """The child: never returns into what the parent was doing."""
     code = 1
+    # What was garbage before the fork is never collected here: an ONNX Runtime session among it
+    # would wait for ever for its threads, which were not copied.
+    gc.freeze()
     try:
         os.setsid()  # Ctrl-C reaches the parent alone, which then ends this group
         die_with_parent()
