@@ -34,7 +34,7 @@ def test_every_command_explains_itself(onnxport: Onnxport, command: str) -> None
 def test_export_prints_the_path_and_nothing_else_on_stdout(onnxport: Onnxport) -> None:
     ran = onnxport("export", "zoo:cnn,size=8,filters=2", "-o", "m.onnx", "--budget", "1s")
     assert (ran.returncode, ran.stdout) == (0, "m.onnx\n")
-    assert ran.stderr.startswith("export    dynamo: holds on ")
+    assert ran.stderr.startswith("export    onnxport: holds on ")
     assert len(ran.stderr.splitlines()) == 1
 
 

@@ -97,7 +97,7 @@ def test_an_architecture_that_ships_is_a_row_of_the_table(verified: Ran) -> None
     assert verified.returncode == 0, verified.stderr
     head, row = verified.stdout.splitlines()
     assert head.split()[:4] == ["architecture", "exporter", "holds", "at"]
-    assert row.split()[:3] == [SMALL, "dynamo", "batch"]
+    assert row.split()[:3] == [SMALL, "onnxport", "batch"]
 
 
 def test_the_stages_are_told_on_the_way(verified: Ran) -> None:
