@@ -65,7 +65,7 @@ def path(node: NodeProto) -> str:
     """
     noted = next((entry.value for entry in node.metadata_props if entry.key == SCOPES), "")
     if noted:
-        modules = _listed(noted)[:-1]  # the last one is the operator's
+        modules = listed(noted)[:-1]  # the last one is the operator's
         found = modules[-1] if modules else ""
     else:
         found = ".".join(filter(None, node.name.split("/")[:-1]))
@@ -73,7 +73,8 @@ def path(node: NodeProto) -> str:
     return f"{found}.".removeprefix(PREFIX).removesuffix(".")
 
 
-def _listed(text: str) -> list[str]:
+def listed(text: str) -> list[str]:
+    """The list that a note of torch's holds as text; empty where it holds none."""
     try:
         found = ast.literal_eval(text)
     except (ValueError, SyntaxError):

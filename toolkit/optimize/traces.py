@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.external import tensors
-from toolkit.optimize.naming import PREFIX, SCOPES
+from toolkit.optimize.naming import PREFIX, SCOPES, listed
 from toolkit.proto import graphs
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ def _described(owner: Any) -> str:
 
 def _hierarchy(notes: dict[str, str]) -> dict[str, str]:
     """The paths and classes of modules from the user's module on, without the wrapper around it."""
-    scopes, classes = (_listed(notes.get(key, "")) for key in (SCOPES, CLASSES))
+    scopes, classes = (listed(notes.get(key, "")) for key in (SCOPES, CLASSES))
     if not scopes or len(scopes) != len(classes):
         found = {key: notes[key] for key in (_NAMESPACE, SCOPES, CLASSES) if key in notes}
         return {key: _MODULES.sub("", value) for key, value in found.items()}
@@ -91,14 +90,6 @@ def _hierarchy(notes: dict[str, str]) -> dict[str, str]:
         CLASSES: str([c for _, c in levels]),
     }
     return named if _NAMESPACE in notes else {k: v for k, v in named.items() if k != _NAMESPACE}
-
-
-def _listed(text: str) -> list[str]:
-    try:
-        found = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return []
-    return [str(item) for item in found] if isinstance(found, list) else []
 
 
 def _without_folders(trace: str) -> str:
