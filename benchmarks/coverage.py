@@ -32,7 +32,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-CORPORA = ("modules", "operators", "architectures", "bends")
+CORPORA = ("modules", "operators", "architectures", "bends", "vision")
 EXPORTERS = ("ours", "ours-without-torchscript", "dynamo", "torchscript", "transformers")
 RESULTS = Path("build/coverage")
 LIMIT = 180.0
@@ -316,6 +316,8 @@ def table(corpus: str, only: str) -> None:
 
 
 def main() -> None:
+    from toolkit.errors import MissingError
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--corpus", action="append", choices=CORPORA)
     parser.add_argument("--exporter", action="append", choices=EXPORTERS)
@@ -330,7 +332,11 @@ def main() -> None:
     for corpus in options.corpus or CORPORA:
         if not options.table:
             exporters = options.exporter or list(EXPORTERS[:4])
-            run(corpus, exporters, options.only, options.share, options.jobs)
+            try:
+                run(corpus, exporters, options.only, options.share, options.jobs)
+            except MissingError as error:
+                print(f"{corpus}: left out, {error.message}: {error.hint}", file=sys.stderr)
+                continue
         table(corpus, options.only)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmarks.corpora.cases import Case
+from benchmarks.corpora.cases import Case, stir
 from benchmarks.corpora.tiny import DEGREES, shrunk
 from exporters.huggingface.graph import Graph
 from exporters.huggingface.inputs import Ranges, signature
@@ -78,7 +78,7 @@ def _built(kind: str, name: str, degree: int) -> tuple[nn.Module, Signature]:
         raise LookupError(f"its tiny config still has {size:,} parameters")
     torch.manual_seed(0)
     model = _made(head, config).eval()
-    _stir(model)
+    stir(model)
     contract = signature(model, Ranges(batch=4, tokens=24, image=64, samples=2000))
     return Graph(model, [s.name for s in contract.inputs]), contract
 
@@ -112,14 +112,3 @@ def _made(head: Any, config: Any) -> nn.Module:
             config.pad_token_id = words.pad_token_id
     made: nn.Module = head._from_config(config, attn_implementation="eager", dtype=torch.float32)
     return made
-
-
-@torch.no_grad()
-def _stir(model: nn.Module) -> None:
-    """Noise on every parameter: zeros and ones that models start from hide what is computed."""
-    generator = torch.Generator().manual_seed(1)
-    for parameter in model.parameters():
-        if parameter.is_floating_point():
-            fan = parameter[0].numel() if parameter.dim() > 1 else 100
-            noise = torch.randn(parameter.shape, generator=generator)
-            parameter.add_((noise / max(fan, 1) ** 0.5).to(parameter.dtype))

@@ -55,6 +55,17 @@ class Call(nn.Module):
         return Signature(tuple(_spec(f"x{n}", t) for n, t in enumerate(self.tensors)))
 
 
+@torch.no_grad()
+def stir(model: nn.Module) -> None:
+    """Noise on every parameter: zeros and ones that models start from hide what is computed."""
+    generator = torch.Generator().manual_seed(1)
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            fan = parameter[0].numel() if parameter.dim() > 1 else 100
+            noise = torch.randn(parameter.shape, generator=generator)
+            parameter.add_((noise / max(fan, 1) ** 0.5).to(parameter.dtype))
+
+
 def _spec(name: str, tensor: Tensor) -> TensorSpec:
     dtype = str(tensor.dtype).removeprefix("torch.")
     shape = tuple(tensor.shape)
