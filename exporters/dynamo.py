@@ -7,16 +7,19 @@ specialised under: a range narrower than the signature is refused, with the line
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 from torch.export import Dim as ExportDim
+from torch.fx.experimental import _config
 from torch.onnx._internal.exporter import _decomp
 
 from exporters import guards, writing
-from exporters.example import example
+from exporters.declared import declaring
+from exporters.example import example, from_above
 from exporters.refusal import refused
 from exporters.rewrites import Family
 from toolkit.domain import Choices
@@ -53,9 +56,10 @@ def write(
 ) -> Traced:
     """Trace the model and write the program as ONNX. Raises ExportRefused with the reason."""
     with ExitStack() as stack:
+        stack.enter_context(declaring(model.signature))
         for family in families:
             stack.enter_context(family.tracing(model.module))
-        program = _program(model, strict=strict)
+        program = _program(model, strict=strict, once=not families)
         stack.enter_context(_decomposing(families))
         _write(program, model, path, opset, families)
     return Traced(guards.boundaries(program, model.signature))
@@ -98,8 +102,11 @@ def _write(
         raise refused(error, model.module) from error
 
 
-def _program(model: LoadedModel, *, strict: bool) -> torch.export.ExportedProgram:
-    """The program, for all that the signature declares. Raises ExportRefused where it is less."""
+def _program(model: LoadedModel, *, strict: bool, once: bool) -> torch.export.ExportedProgram:
+    """The program, for all that the signature declares. Raises ExportRefused where it is less.
+
+    `once`: from one example, as torch does it.
+    """
     flat, inputs = model.flat(), example(model.signature, model.examples)
     program, violated = None, None
     try:
@@ -110,6 +117,15 @@ def _program(model: LoadedModel, *, strict: bool) -> torch.export.ExportedProgra
         violated = error
     if program is not None and not guards.limits(program, model.signature):
         return program
+    again = (
+        (True, inputs),
+        (True, from_above(model.signature, apart=False)),
+        (False, from_above(model.signature, apart=True)),
+    )
+    for oblivious, others in () if once else again:
+        found = _unlimited(flat, others, model.signature, strict, oblivious)
+        if found is not None:
+            return found
     # Again with ranges that torch may narrow: it says which and where, or it narrows none.
     auto = tuple(
         {i: ExportDim.AUTO for i, n in enumerate(s.shape) if isinstance(n, str)}
@@ -123,11 +139,31 @@ def _program(model: LoadedModel, *, strict: bool) -> torch.export.ExportedProgra
             raise guards.refusal(guards.limits(program, model.signature)) from error
         assert violated is not None
         raise refused(violated, model.module) from violated
-    found = guards.limits(free, model.signature)
-    if found:
-        found = [limit._replace(line=watch.line(limit, model.signature)) for limit in found]
-        raise guards.refusal(found)
+    limits = guards.limits(free, model.signature)
+    if limits:
+        limits = [limit._replace(line=watch.line(limit, model.signature)) for limit in limits]
+        raise guards.refusal(limits)
     return free
+
+
+def _unlimited(
+    flat: Flat,
+    inputs: tuple[torch.Tensor, ...] | None,
+    signature: Signature,
+    strict: bool,
+    oblivious: bool,
+) -> torch.export.ExportedProgram | None:
+    """The program of another example, if it holds for all that is declared.
+
+    A size that is 1 in the example (a feature map of one pixel, after all reductions; one window)
+    is 1 to torch, unless that is `oblivious`: then what it cannot know is not 1 in any example.
+    """
+    if inputs is not None:
+        with suppress(Exception), mock.patch.object(_config, "backed_size_oblivious", oblivious):
+            program = _exported(flat, inputs, _shapes(signature), strict)
+            if not guards.limits(program, signature):
+                return program
+    return None
 
 
 def _exported(

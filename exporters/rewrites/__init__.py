@@ -60,6 +60,8 @@ _FAMILIES = (
     "subtraction",
     "complexes",
     "batchnorm",
+    "strides",
+    "quotients",
 )
 """The files of this folder that have a FAMILY, in the order in which their contexts are entered."""
 

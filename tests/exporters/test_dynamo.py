@@ -1,5 +1,6 @@
 """torch.export and the exporter on it: dimensions stay open, narrower programs are refused."""
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,10 @@ import onnxruntime as ort
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from exporters.dynamo import Dynamo
+from exporters.own import Own
 from tests import models
 from toolkit import source
 from toolkit.errors import ExportRefused
@@ -156,3 +159,31 @@ def test_refuses_what_has_no_graph_in_one_line(
     with pytest.raises(ExportRefused, match=reason) as caught:
         exported((module.eval(), "x: float32[n]; where n = 1..8"), tmp_path / "m.onnx")
     assert "\n" not in caught.value.message
+
+
+class OnePixel(nn.Module):
+    """A last feature map that is one pixel for some images, normalized and resized."""
+
+    def __init__(self, padding: int) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(3, 4, 3, 64, padding)
+        self.norm = nn.LayerNorm(4)
+        self.last = nn.Conv2d(4, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.reduce(x)
+        y = self.norm(y.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return functional.interpolate(self.last(y * y.sigmoid()), scale_factor=2).mean((2, 3))
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+def test_what_is_one_in_the_example_may_be_more(tmp_path: Path, padding: int) -> None:
+    module = OnePixel(padding).eval()
+    images = "x: float32[n, 3, h, w]; where n = 1..4, h = 64..128 step 32, w = 64..128 step 32"
+    Own().export(source.load((module, images)), tmp_path / "m.onnx", opset=20)
+    session = ort.InferenceSession(str(tmp_path / "m.onnx"))
+    for height, width in product((64, 96, 128), repeat=2):
+        x = torch.randn(2, 3, height, width)
+        with torch.no_grad():
+            expected = module(x).numpy()
+        np.testing.assert_allclose(session.run(None, {"x": x.numpy()})[0], expected, atol=1e-5)

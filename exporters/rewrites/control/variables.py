@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import CellType
+from types import CellType, FunctionType
 from typing import Any
 
 CLOSURE = "__onnxport_"
@@ -21,9 +21,15 @@ class Variables:
 
     def _add(self, closure: Callable[..., Any]) -> None:
         free = closure.__code__.co_freevars
+        ours = closure.__module__.startswith(__package__)
         for name, cell in zip(free, closure.__closure__ or (), strict=True):
-            if self._all.setdefault(name, cell) is cell and name.startswith(CLOSURE):
-                self._add(cell.cell_contents)  # what follows a branch is a closure that it calls
+            if any(cell is known for known in self._all.values()):
+                continue
+            self._all[f"{name} {len(self._all)}" if name in self._all else name] = cell
+            # What follows a branch, or stands on the right of an `or`, is a closure that it calls.
+            if (ours or name.startswith(CLOSURE)) and is_bound(cell):
+                for called in _functions(cell.cell_contents):
+                    self._add(called)
 
     def read(self) -> dict[str, Any]:
         return _contents(self._cells)
@@ -42,6 +48,11 @@ class Variables:
 
     def rebind(self, name: str, value: Any) -> None:
         self._all[name].cell_contents = value
+
+
+def _functions(value: Any) -> list[FunctionType]:
+    several = value if isinstance(value, tuple) else (value,)
+    return [one for one in several if isinstance(one, FunctionType)]
 
 
 def is_bound(cell: CellType) -> bool:

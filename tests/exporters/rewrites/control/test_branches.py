@@ -1,10 +1,12 @@
 """Branches on sizes and on values: one If of ONNX that takes the way that Python takes."""
 
+from itertools import product
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from exporters.dynamo import write
 from exporters.rewrites.control import FAMILY
@@ -182,3 +184,40 @@ def test_numbers_of_python_that_no_size_is(tmp_path: Path) -> None:
     proof = Proof(made, tmp_path / "m.onnx")
     for rows in (1, 3, 5, 8):
         proof.holds_for({"x": normal((rows, 3), shift=1.5)})
+
+
+class Padded(nn.Module):
+    """Two sizes in one test, of which the second is looked at inside a subgraph."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        more, below = (-x.shape[1]) % 2, (-x.shape[2]) % 2
+        if more or below:
+            x = functional.pad(x, (0, below, 0, more))
+        return x.sum((1, 2))
+
+
+def test_a_size_on_the_right_of_an_or_is_known_there(tmp_path: Path) -> None:
+    made = Padded().eval(), "x: float32[n, h, w]; where n = 1..4, h = 2..9, w = 2..9"
+    proof = Proof(made, tmp_path / "m.onnx")
+    for height, width in product((4, 5), repeat=2):
+        proof.holds_for({"x": normal((2, height, width))})
+
+
+class Windows(nn.Module):
+    """One way is for windows of 7, which a reduced multiple of 32 never is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.randn(7))
+
+    def forward(self, x: Tensor) -> Tensor:
+        reduced = x[:, ::16]
+        return reduced + self.bias if reduced.shape[1] == 7 else reduced
+
+
+def test_a_size_is_one_of_the_steps(tmp_path: Path) -> None:
+    made = Windows().eval(), "x: float32[n, w]; where n = 1..4, w = 64..128 step 32"
+    proof = Proof(made, tmp_path / "m.onnx")
+    assert not proof.operators()["If"]
+    for width in (64, 96, 128):
+        proof.holds_for({"x": normal((2, width))})

@@ -1,0 +1,72 @@
+"""Questions about strides, which ONNX does not have: they narrow no range.
+
+torch asks whether a tensor is contiguous, and how its axes lie in memory, and notes what it took
+for true: that a feature map is one pixel high, say, at which axes have no order. With images of 64
+to 128 pixels, reduced 64 times, that is so for some sizes only: a convolution and a resize of what
+it returns were refused, for 96 and 128 (EfficientViM, EfficientViT), or for 128 alone (CSATv2). The
+answers are still those of the example, but they are not noted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import wraps
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import SymInt, Tensor, _prims_common, nn
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
+from torch.utils import _pytree as pytree
+
+from exporters.rewrites import Family
+
+_QUESTIONS = {
+    _prims_common: (
+        "is_contiguous",
+        "check_contiguous_sizes_strides",
+        "is_channels_last_contiguous_2d",
+        "is_channels_last_contiguous_3d",
+        "are_strides_like_channels_last_or_false",
+        "_is_non_overlapping_and_dense_or_false",
+        "compute_elementwise_output_logical_to_physical_perm",
+    ),
+    # Which library computes a convolution, and in which order it lays out what it returns.
+    torch._C: ("_select_conv_backend", "_conv_determine_backend_memory_format"),
+}
+"""Functions that look at nothing else, or at nothing that a file would say."""
+
+
+def _unnoted(question: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(question)
+    def answer(*arguments: Any, **keywords: Any) -> Any:
+        env = _environment(arguments)
+        if env is None:
+            return question(*arguments, **keywords)
+        with env.suppress_guards():
+            return question(*arguments, **keywords)
+
+    return answer
+
+
+def _environment(arguments: Any) -> ShapeEnv | None:
+    for leaf in pytree.tree_leaves(arguments):
+        for size in (*leaf.shape, *leaf.stride()) if isinstance(leaf, Tensor) else (leaf,):
+            if isinstance(size, SymInt):
+                env: ShapeEnv = size.node.shape_env
+                return env
+    return None
+
+
+@contextmanager
+def _tracing(_: nn.Module) -> Iterator[None]:
+    with ExitStack() as stack:
+        for module, names in _QUESTIONS.items():
+            for name in names:
+                answer = _unnoted(getattr(module, name))
+                stack.enter_context(mock.patch.object(module, name, answer))
+        yield
+
+
+FAMILY = Family("strides", tracing=_tracing)
