@@ -78,6 +78,33 @@ def limits(program: torch.export.ExportedProgram, signature: Signature) -> list[
     return list(found.values())
 
 
+def broken(program: torch.export.ExportedProgram, signature: Signature) -> list[str]:
+    """What torch took for true of the example and is not, at the ends of what is declared.
+
+    A range does not tell it: `ceil(width / 64) == 1`, for a feature map of one pixel.
+    """
+    symbols: dict[sympy.Symbol, tuple[str, int]] = {}
+    environments: dict[int, Any] = {}
+    for name, size in _sizes(program, signature):
+        expression = _expression(size)
+        if expression is None:
+            continue
+        times, symbol = expression.as_coeff_Mul()
+        if isinstance(symbol, sympy.Symbol):
+            symbols[symbol] = name, int(times)
+        environments[id(size.node.shape_env)] = size.node.shape_env
+    ends = [{d.name: d.legal[at] for d in signature.dims} for at in (0, -1)]
+    found = []
+    for environment in environments.values():
+        for guard in environment.guards[:_MOST_EXPRESSIONS]:
+            for sizes in ends:
+                at = {s: sympy.Integer(sizes[name] // n) for s, (name, n) in symbols.items()}
+                if environment.replace(guard.expr).xreplace(at) == sympy.false:
+                    found.append(str(guard.expr))
+                    break
+    return found
+
+
 def boundaries(program: torch.export.ExportedProgram, signature: Signature) -> dict[str, list[int]]:
     """For each dimension the sizes on both sides of every condition that the program has on it.
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 import numpy as np
 import torch
 
+from runtimes.widening import widening
 from toolkit.artifact import OnnxArtifact
 from toolkit.errors import InputError, OnnxportError
 from toolkit.model import LoadedModel, refusal, to_array, to_tensor
@@ -57,6 +59,7 @@ class PyTorchSession:
         self.signature = model.signature
         self.device = device
         self._flat, self._precision = model.flat(), precision
+        self._widens = precision is torch.float64
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Raises InputError where the module raises: its signature promises what it cannot do."""
@@ -73,14 +76,7 @@ class PyTorchSession:
             state[s.name] if s.name in state else self._tensor(feeds[s.name], s.dtype)
             for s in self.signature.inputs
         ]
-        try:
-            # Not inference_mode: a module that caches a tensor in forward could not be exported.
-            with torch.no_grad():
-                outputs = self._flat(*tensors)
-        except OnnxportError:
-            raise
-        except Exception as error:
-            raise refusal(error, feeds) from error
+        outputs = self._outputs(tensors, feeds)
         named = [
             (spec.name, tensor)
             for spec, tensor in zip(self.signature.outputs, outputs, strict=True)
@@ -89,11 +85,46 @@ class PyTorchSession:
         arrays = {name: np.array(to_array(tensor)) for name, tensor in named if name not in keep}
         return arrays, {name: tensor for name, tensor in named if name in keep}
 
+    def _outputs(
+        self, tensors: list[torch.Tensor], feeds: Mapping[str, np.ndarray]
+    ) -> tuple[torch.Tensor, ...]:
+        try:
+            # Not inference_mode: a module that caches a tensor in forward could not be exported.
+            with torch.no_grad(), widening() if self._widens else nullcontext():
+                return self._flat(*tensors)
+        except OnnxportError:
+            raise
+        except Exception as error:
+            if not self._widens:
+                raise refusal(error, feeds) from error
+        self._widens = False  # it insists on float32 somewhere
+        return self._outputs(tensors, feeds)
+
     def select(
         self, state: Mapping[str, torch.Tensor], rows: np.ndarray
     ) -> dict[str, torch.Tensor]:
         chosen = torch.from_numpy(rows).to(self.device)
         return {name: tensor.index_select(0, chosen) for name, tensor in state.items()}
+
+    @contextmanager
+    def moved(self, ulps: float, rng: np.random.Generator, together: int = 0) -> Iterator[None]:
+        """With each weight moved by `ulps` of float32: up or down, or all by the sign `together`.
+
+        For a copy only, as this session has where it is in float64: the weights are put back.
+        """
+        weights = [p for p in self._flat.parameters() if p.is_floating_point()]
+        before = [p.detach().clone() for p in weights]
+        step = ulps * torch.finfo(torch.float32).eps
+        try:
+            with torch.no_grad():
+                for weight in weights:
+                    signs = together or rng.integers(0, 2, tuple(weight.shape), np.int8) * 2 - 1
+                    weight.mul_(1 + step * torch.as_tensor(signs, device=weight.device))
+            yield
+        finally:
+            with torch.no_grad():
+                for weight, old in zip(weights, before, strict=True):
+                    weight.copy_(old)
 
     def _tensor(self, array: np.ndarray, dtype: str) -> torch.Tensor:
         tensor = to_tensor(array, dtype).to(self.device)

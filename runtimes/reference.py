@@ -104,6 +104,9 @@ def widened(model: onnx.ModelProto) -> onnx.ModelProto:
                 value.type.tensor_type.elem_type = TensorProto.DOUBLE
     holders = [*graphs(wide.graph), *wide.functions]
     for node in (n for holder in holders for n in holder.node):
+        if node.op_type == "ConstantOfShape" and not node.attribute:  # a float32 zero
+            zero = numpy_helper.from_array(np.zeros(1))
+            node.attribute.append(onnx.helper.make_attribute("value", zero))
         for attribute in node.attribute:
             if attribute.name in _TYPES and attribute.i in _NARROW:
                 attribute.i = TensorProto.DOUBLE

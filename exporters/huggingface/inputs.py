@@ -227,7 +227,11 @@ def _input_values(model: nn.Module, ranges: Ranges) -> Iterator[Input]:
 def _receptive(config: Any, frames: int) -> int:
     """Samples that a stack of convolutions turns into so many frames."""
     kernels, strides = getattr(config, "conv_kernel", ()), getattr(config, "conv_stride", ())
-    if not isinstance(kernels, (tuple, list)) or not isinstance(strides, (tuple, list)):
+    if (
+        not kernels
+        or not isinstance(kernels, (tuple, list))
+        or not isinstance(strides, (tuple, list))
+    ):
         ratios = getattr(config, "upsampling_ratios", None) or getattr(config, "strides", None)
         return frames * prod(ratios) if ratios else 400
     samples = frames

@@ -54,6 +54,7 @@ _FAMILIES = (
     "distance",
     "statistics",
     "untraceable",
+    "conversions",
     "codecs",
     "experts",
     "integers",

@@ -57,6 +57,22 @@ def _select(x: Tensor, dim: int, index: Any) -> Tensor:
     return torch.view_as_complex(real.select(_axis(dim, x), index))
 
 
+def _unsqueeze(x: Tensor, dim: int) -> Tensor:
+    return torch.view_as_complex(torch.view_as_real(x).unsqueeze(dim % (x.dim() + 1)))
+
+
+def _expand(x: Tensor, size: Sequence[Any], *, implicit: bool = False) -> Tensor:
+    return torch.view_as_complex(torch.view_as_real(x).expand(*size, 2))
+
+
+def _index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
+    return torch.view_as_complex(torch.view_as_real(x).index_select(_axis(dim, x), index))
+
+
+def _index(x: Tensor, indices: Sequence[Tensor | None]) -> Tensor:
+    return torch.view_as_complex(torch.ops.aten.index.Tensor(torch.view_as_real(x), indices))
+
+
 def _exp(x: Tensor) -> Tensor:
     a, b = _pair(x)
     size = a.exp()
@@ -96,6 +112,10 @@ def _decompositions() -> dict[object, Callable[..., Any]]:
         aten.pad.default: _pad_mode,
         aten._conj_physical.default: _conj,
         aten.select.int: _select,
+        aten.unsqueeze.default: _unsqueeze,
+        aten.expand.default: _expand,
+        aten.index_select.default: _index_select,
+        aten.index.Tensor: _index,
         aten.exp.default: _exp,
         aten.where.self: _where,
         aten.pow.Tensor_Scalar: _pow,

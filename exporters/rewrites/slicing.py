@@ -3,6 +3,9 @@
 PyTorch clips the bound. torch.export asks whether the size is above 8, and then holds for one of
 the answers only: `t` from 1 to 64 is refused at `x[:, -8:]` and at `x[:, :32]` alike. ONNX's Slice
 clips as PyTorch does, so here such a slice is that node.
+
+And `x.chunk(3, dim=1)` of a dynamic size: torch's exporter writes SplitToSequence with a computed
+size, at which its own optimizer fails. How many parts there are is known: each is a slice.
 """
 
 from __future__ import annotations
@@ -39,7 +42,15 @@ def _tracing(_: nn.Module) -> Iterator[None]:
         yield
 
 
-FAMILY = Family("slicing", tracing=_tracing)
+def _split(x: Tensor, size: Size, dim: int = 0) -> Any:
+    if isinstance(size, int):
+        return NotImplemented
+    count = int((x.shape[dim] + size - 1) // size)
+    starts = [n * size for n in range(count)]
+    return [x.narrow(dim, at, torch.sym_min(size, x.shape[dim] - at)) for at in starts]
+
+
+FAMILY = Family("slicing", tracing=_tracing, decompositions={torch.ops.aten.split.Tensor: _split})
 
 
 class Cut(NamedTuple):

@@ -10,6 +10,7 @@ from exporters import guards
 from exporters.dynamo import Dynamo
 from toolkit import source
 from toolkit.errors import ExportRefused
+from toolkit.signature import Signature
 
 
 class Tail(nn.Module):
@@ -64,3 +65,19 @@ def test_limits_are_none_where_only_0_and_1_are_set_apart() -> None:
     x = torch.zeros(5)
     program = torch.export.export(nn.ReLU(), (x,), dynamic_shapes=({0: torch.export.Dim.AUTO},))
     assert guards.limits(program, model.signature) == []
+
+
+class Mapped(nn.Module):
+    """Says whether the map, eight times smaller than the image, is one column wide."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        small = x[..., ::8]
+        return small.sum(-1) if small.shape[-1] == 1 else small.mean(-1)
+
+
+@pytest.mark.parametrize(("traced", "broken"), [(8, True), (24, False)])
+def test_what_was_taken_for_true_is_held_against_the_ends(traced: int, broken: bool) -> None:
+    signature = Signature.parse("x: float32[n, w]; where n = 2..3, w = 16..64 step 8")
+    shapes = ({0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO},)
+    program = torch.export.export(Mapped(), (torch.zeros(2, traced),), dynamic_shapes=shapes)
+    assert bool(guards.broken(program, signature)) is broken

@@ -1,7 +1,10 @@
 """What a candidate is held against, also where float64 does not run."""
 
 import numpy as np
+import torch
+from torch import Tensor, nn
 
+from runtimes.pytorch import PyTorchFloat64
 from tests import models
 from tests.parity.functions import Computes
 from toolkit import source
@@ -36,6 +39,61 @@ def test_a_model_that_fixes_float32_is_judged_by_its_noise_and_says_so() -> None
     reference.expect(Case((("batch", 3),), "uniform", 0).feeds(model.signature))
     assert not reference.has_truth
     assert reference.notes[0].startswith("the original does not run in float64")
+
+
+class Experts(nn.Module):
+    """Two matrices, one for each half of the rows, by a norm in float32: a mixture of experts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.weight = nn.Parameter(torch.randn(2, 16, 16, generator=generator))
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x.to(torch.float32)
+        normal = (wide * torch.rsqrt(wide.float().square().mean(-1, keepdim=True))).to(x.dtype)
+        ends = torch.tensor([x.shape[0] // 2, x.shape[0]], dtype=torch.int32)
+        found: Tensor = torch._grouped_mm(normal, self.weight.to(x.dtype), offs=ends)
+        return found
+
+
+def test_what_a_module_casts_to_float32_itself_is_float64_in_the_truth() -> None:
+    model = source.load((Experts(), "x: float32[n, 16] in -1..1; where n = 2..8"))
+    feeds = Case((("n", 6),), "uniform", 0).feeds(model.signature)
+    reference = reference_model(model)
+    expected = reference.expect(feeds)
+    x = feeds["x"].astype(np.float64)
+    normal = x / np.sqrt((x**2).mean(-1, keepdims=True))
+    weight = model.weights()["weight"].astype(np.float64)
+    by_hand = np.concatenate([normal[:3] @ weight[0], normal[3:] @ weight[1]])
+    np.testing.assert_allclose(expected.truth["output"], by_hand, rtol=1e-13, atol=1e-13)
+    assert torch.get_default_dtype() == torch.float32
+    assert not reference.notes
+
+
+class Steep(nn.Module):
+    """A sum of embeddings that nearly cancel, magnified."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding.from_pretrained(torch.linspace(1.0, 1.0 + 1e-4, 50)[:, None])
+
+    def forward(self, ids: Tensor) -> Tensor:
+        found: Tensor = (self.embed(ids).sum(1) - ids.shape[1]) * 1e4
+        return found
+
+
+def test_the_noise_of_a_model_of_integers_is_that_of_its_weights_as_well() -> None:
+    model = source.load((Steep(), "ids: int64[n, t] in 0..49; where n = 1..4, t = 1..64"))
+    case = Case((("n", 4), ("t", 64)), "uniform", 0)
+    exact = PyTorchFloat64().load(model, "cpu")
+    reference = Reference(exact, exact, moving=exact.moved)  # no rounding of its own
+    feeds = case.feeds(model.signature)
+    before = exact.run(feeds)
+    spread = reference.noise(case, feeds, reference.expect(feeds)).spread["output"]
+    ulp = float(np.finfo(np.float32).eps)
+    assert ulp * 1e4 < spread < 64 * ulp * 1e4
+    np.testing.assert_array_equal(exact.run(feeds)["output"], before["output"])
 
 
 def test_without_a_truth_the_plain_run_stands_in_and_a_note_says_so() -> None:

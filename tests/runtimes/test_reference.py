@@ -42,6 +42,11 @@ THIRDS = {
             else_branch = e () => (float[n] b) { b = Identity(x) }
         >
     }""",
+    "zeros": HEAD
+    + """{
+        none = ConstantOfShape (size) three = Constant<value: tensor = float {3}>()
+        third = Div(x, three) y = Add(third, none)
+    }""".replace("none = ", "size = Shape (x) none = "),
     "function": HEAD
     + """{ y = local.third(x) }
     <domain: "local", opset_import: ["" : 20]> third (x) => (y) {

@@ -107,7 +107,7 @@ class Judge:
                 j if j.holds or p.holds else replace(j, reason=f"{j.reason} (in float64 as well)")
                 for j, p in zip(judgements, on_paper, strict=True)
             )
-        ulps = min(_MOST_ULPS, float(max(a.size for a in feeds.values())))
+        ulps = min(_MOST_ULPS, float(self._reference.terms(feeds)))
         drift = ulps / (2 * self._tolerance.factor)  # the factor makes it the bound itself
         backward = self._reference.noise(case, feeds, expected, ulps=ulps, drift=drift)
         return tuple(

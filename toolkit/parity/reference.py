@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
 
@@ -17,6 +18,8 @@ from toolkit.plugins import Session
 from toolkit.signature import Signature
 
 Arrays = Mapping[str, np.ndarray]
+Moving = Callable[[float, np.random.Generator, int], AbstractContextManager[None]]
+"""While it is entered `exact` has other weights, so many ulps away; see `PyTorchSession.moved`."""
 
 _DRAWS = 8
 """Neighbours of an input that are tried; 4 gave the same worst ratios (docs/decisions)."""
@@ -45,7 +48,8 @@ class Reference:
     Where `exact` does not run (float64 in a module that fixes float32), a note says so, the plain
     run stands in for the truth and its response to one-ulp changes of the input is the yardstick.
 
-    `given` are the examples that came with the original: cases of their own.
+    `given` are the examples that came with the original: cases of their own. `moving` moves the
+    weights of `exact`, where it can.
     """
 
     def __init__(
@@ -55,8 +59,10 @@ class Reference:
         weights: Callable[[], Arrays] = dict,
         deep: Callable[[], Session] | None = None,
         given: Sequence[Feeds] = (),
+        moving: Moving | None = None,
     ) -> None:
         self.given = tuple(given)
+        self._moving = moving
         self._deep = deep
         self.weights = weights
         """The original's weights by name, read when they are asked for."""
@@ -83,6 +89,14 @@ class Reference:
         except OnnxportError:
             return None
 
+    def terms(self, feeds: Arrays) -> int:
+        """The most numbers that are added up to one: of an input, or along an axis of a weight."""
+        inputs = max(a.size for a in feeds.values())
+        if any(s.is_float for s in self.signature.inputs):
+            return inputs
+        widest = max((n for a in self.weights().values() for n in a.shape), default=0)
+        return max(inputs, widest)
+
     def noise(
         self,
         case: Case,
@@ -96,7 +110,8 @@ class Reference:
 
         Floating inputs are moved by `ulps`, each number up or down; then, twice, by `drift` ulps
         all of them up and all of them down. A model of integers alone is run on other values of
-        the same sizes, whose rounding error is of the same kind.
+        the same sizes, whose rounding error is of the same kind, and its weights are moved in place
+        of its inputs: what they embed is as good an input.
         """
         moved: dict[str, list[np.ndarray]] = {name: [] for name in expected.plain}
         errors = dict.fromkeys(expected.plain, 0.0)
@@ -114,6 +129,10 @@ class Reference:
                 errors[name] = max(errors[name], spread(there.truth[name], [plain]))
                 if floating:
                     moved[name] += [plain, there.truth[name]]
+        if not floating and self._moving and self._exact:
+            for outputs in self._with_other_weights(feeds, ulps, drift, case.seed):
+                for name, array in outputs.items():
+                    moved[name].append(array)
         return Noise(
             {n: max(errors[n], spread(expected.truth[n], moved[n])) for n in errors},
             {n: unsettled(expected.plain[n], [*moved[n], expected.truth[n]]) for n in errors},
@@ -139,6 +158,18 @@ class Reference:
             yield {n: _nudged(a, ulps, rng) if n in floats else a for n, a in feeds.items()}
         for steps in (drift, -drift) if drift else ():
             yield {n: _scaled(a, steps) if n in floats else a for n, a in feeds.items()}
+
+    def _with_other_weights(
+        self, feeds: Arrays, ulps: float, drift: float, seed: int
+    ) -> Iterator[Arrays]:
+        assert self._moving is not None
+        rng = np.random.default_rng(seed)
+        moves = [(ulps, 0)] * _DRAWS + ([(drift, 1), (drift, -1)] if drift else [])
+        for far, together in moves:
+            with self._moving(far, rng, together):
+                truth = self._run_exact(feeds)
+            if truth is not None:
+                yield _wide(truth)
 
     def _run_exact(self, feeds: Arrays) -> Arrays | None:
         if self._exact is None:

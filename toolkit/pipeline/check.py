@@ -201,7 +201,8 @@ def reference_model(model: LoadedModel) -> Reference:
     require_deterministic(model, plain)
     try:
         exact = plugins.runtime("pytorch-float64").load(model, "cpu")
-        return Reference(plain, exact, model.weights, given=model.examples)
+        moving = getattr(exact, "moved", None)
+        return Reference(plain, exact, model.weights, given=model.examples, moving=moving)
     except Exception as error:  # deepcopy runs the module's own code
         reference = Reference(plain, None, model.weights, given=model.examples)
         reference.notes.append(f"the module cannot be copied to float64: {error}")

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from exporters.rewrites.control import runtime, syntax
+from exporters.rewrites.control import idioms, runtime, syntax
 
 _NOT_THE_USERS = (
     *(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib")),
@@ -159,7 +159,8 @@ def _rewritten(function: FunctionType) -> CodeType | None:
     tree = _definition(code)
     if tree is None or _has_private_names(tree):
         return None
-    if not syntax.rewrite(tree):
+    replaced = idioms.replace(tree, syntax.RUNTIME)
+    if not syntax.rewrite(tree) and not replaced:
         return None
     tree.decorator_list = []
     tree.returns = None

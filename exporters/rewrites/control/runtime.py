@@ -18,6 +18,7 @@ from exporters.rewrites.control.branches import (
     either,
     negated,
 )
+from exporters.rewrites.control.idioms import substituted
 from exporters.rewrites.control.loops import during, each
 from exporters.rewrites.control.sizes import compared, of_numbers
 
@@ -34,6 +35,7 @@ __all__ = [
     "either",
     "negated",
     "of_numbers",
+    "substituted",
 ]
 
 

@@ -16,6 +16,7 @@ class Spectrum(nn.Module):
             "back": torch.fft.irfft(z, n=7).real,
             "inverse": torch.fft.ihfftn(x, dim=(1, 2)),
             "chosen": torch.where(z.real > 0, z, z.conj())[:, 0],
+            "turned": (z.unsqueeze(-2) * z[:, None, [2, 0, 1]].expand(-1, 6, -1, -1)),
             "phase": torch.exp(1j * x) ** 2,
         }
 

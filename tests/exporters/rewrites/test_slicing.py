@@ -24,6 +24,7 @@ class Slices(nn.Module):
             "between": x[:, 4:8],
             "ends": x[..., -8:-4],
             "behind": x[:, None, ..., -5:],
+            "third": torch.cat([x, -x, x * 2], 1).chunk(3, dim=1)[1],
         }
 
 
