@@ -115,8 +115,9 @@ def _program(model: LoadedModel, *, strict: bool, once: bool) -> torch.export.Ex
         if "Constraints violated" not in str(error):
             raise refused(error, model.module) from error
         violated = error
-    if program is not None and not guards.limits(program, model.signature):
-        return program
+    whole = None if program is None or guards.limits(program, model.signature) else program
+    if whole is not None and not guards.broken(whole, model.signature):
+        return whole
     again = (
         (True, inputs),
         (True, from_above(model.signature, apart=False)),
@@ -124,8 +125,11 @@ def _program(model: LoadedModel, *, strict: bool, once: bool) -> torch.export.Ex
     )
     for oblivious, others in () if once else again:
         found = _unlimited(flat, others, model.signature, strict, oblivious)
-        if found is not None:
+        if found is not None and not guards.broken(found, model.signature):
             return found
+        whole = found if whole is None else whole
+    if whole is not None:  # what was taken for true may not matter: the check will tell
+        return whole
     # Again with ranges that torch may narrow: it says which and where, or it narrows none.
     auto = tuple(
         {i: ExportDim.AUTO for i, n in enumerate(s.shape) if isinstance(n, str)}

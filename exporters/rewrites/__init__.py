@@ -49,6 +49,7 @@ _FAMILIES = (
     "slicing",
     "ranges",
     "scalars",
+    "factors",
     "orthogonal",
     "spectral",
     "distance",
@@ -62,6 +63,7 @@ _FAMILIES = (
     "complexes",
     "batchnorm",
     "strides",
+    "resizing",
     "quotients",
 )
 """The files of this folder that have a FAMILY, in the order in which their contexts are entered."""

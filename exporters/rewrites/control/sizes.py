@@ -131,8 +131,12 @@ def is_open(number: Any) -> bool:
 
 def of_numbers(function: Callable[..., Any], *arguments: Any) -> Any:
     """A function of Python's by its name in the user's code, also of what has no number yet."""
-    ours = _STANDING_IN.get(function) if callable(function) and _hashable(function) else None
-    return function(*arguments) if ours is None else ours(*arguments)
+    # While it traces, torch has a max and a min of its own: of sizes, but not of their ratios.
+    pythons = getattr(function, "keywords", {}).get("real_callable", function)
+    ours = _STANDING_IN.get(pythons) if callable(pythons) and _hashable(pythons) else None
+    if ours is None or (pythons is not function and not any(map(is_open, arguments))):
+        return function(*arguments)
+    return ours(*arguments)
 
 
 def _hashable(value: Any) -> bool:
