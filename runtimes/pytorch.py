@@ -91,7 +91,8 @@ class PyTorchSession:
         try:
             # Not inference_mode: a module that caches a tensor in forward could not be exported.
             with torch.no_grad(), widening() if self._widens else nullcontext():
-                return self._flat(*tensors)
+                found: tuple[torch.Tensor, ...] = self._flat(*tensors)
+                return found
         except OnnxportError:
             raise
         except Exception as error:

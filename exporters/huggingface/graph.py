@@ -20,11 +20,17 @@ class Graph(nn.Module):
         self.model = model
         self._names = tuple(names)
         self.training = model.training
-        self._fixed = {"use_cache": False} if "use_cache" in parameters(model) else {}
+        self._fixed = {"use_cache": False} if _may_cache(model) else {}
 
     def forward(self, *tensors: Tensor) -> Any:
         found = self.model(**dict(zip(self._names, tensors, strict=True)), **self._fixed)
         return results(found)
+
+
+def _may_cache(model: nn.Module) -> bool:
+    """Does it take `use_cache`, by name or for the base model that its head passes it on to?"""
+    taken, base = parameters(model), getattr(model, "base_model", model)
+    return "use_cache" in taken or ("kwargs" in taken and "use_cache" in parameters(base))
 
 
 def parameters(model: nn.Module) -> tuple[str, ...]:
