@@ -89,14 +89,15 @@ def _write(
 ) -> None:
     translations = {op: how for family in families for op, how in family.translations.items()}
     try:
-        result = torch.onnx.export(
-            program,
-            dynamo=True,
-            verbose=False,
-            opset_version=opset,
-            custom_translation_table=translations or None,
-            optimize=False,  # `writing` does, after it has seen which weights are one
-        )
+        with torch.no_grad():  # with gradients, a branch between two sizes is traced once too often
+            result = torch.onnx.export(
+                program,
+                dynamo=True,
+                verbose=False,
+                opset_version=opset,
+                custom_translation_table=translations or None,
+                optimize=False,  # `writing` does, after it has seen which weights are one
+            )
         writing.write(result, path, model.signature)
     except Exception as error:
         raise refused(error, model.module) from error

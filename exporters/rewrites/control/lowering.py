@@ -2,14 +2,23 @@
 
 The call of a loop's condition is given the version of ONNX's operators for its own domain (torch
 2.13, hop.py): inside another subgraph, which says version 1, the functions cannot be inlined.
+
+And the ways of a branch whose results differ in a size are refused for their strides, in which a
+product has Max(1, n) where it looks for n (MobileViT resizes what is no multiple of its patches).
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
+from itertools import accumulate
 from typing import Any
+from unittest import mock
 
+import torch
+from torch import Tensor
 from torch.onnx._internal.exporter._torchlib.ops import hop
 
 
@@ -23,8 +32,24 @@ def mended() -> Iterator[None]:
             call.version = 1
         return outputs
 
-    vars(hop)["call_op"] = call_op
-    try:
+    cond = import_module("torch._higher_order_ops.cond")  # a function has the module's name
+    merge = cond._merge_output
+
+    def merge_output(one: Any, other: Any, mode: Any) -> Any:
+        with mode:
+            return merge(_plain(one), _plain(other), mode)
+
+    with (
+        mock.patch.object(hop, "call_op", call_op),
+        mock.patch.object(cond, "_merge_output", merge_output),
+    ):
         yield
-    finally:
-        vars(hop)["call_op"] = own
+
+
+def _plain(value: Any) -> Any:
+    """The shape of a tensor, with the strides of one that lies in memory row by row."""
+    if not isinstance(value, Tensor):
+        return value
+    steps = [*accumulate(reversed(value.shape[1:]), operator.mul, initial=1)]
+    strides = steps[::-1] if value.dim() else []
+    return torch.empty_strided(value.shape, strides, dtype=value.dtype, device=value.device)

@@ -1,5 +1,6 @@
 """Branches on sizes and on values: one If of ONNX that takes the way that Python takes."""
 
+import math
 from itertools import product
 from pathlib import Path
 
@@ -221,3 +222,31 @@ def test_a_size_is_one_of_the_steps(tmp_path: Path) -> None:
     assert not proof.operators()["If"]
     for width in (64, 96, 128):
         proof.holds_for({"x": normal((2, width))})
+
+
+class Patches(nn.Module):
+    """Resized where a side is no multiple of 2, and back: the ways differ in their sizes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(1, 4, 1), nn.Conv2d(4, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        n, c, h, w = x.shape
+        high, wide = math.ceil(h / 2) * 2, math.ceil(w / 2) * 2
+        resized = False
+        if high != h or wide != w:
+            x = functional.interpolate(x, size=(high, wide), mode="bilinear")
+            resized = True
+        x = x.reshape(n, c, high // 2, 2, wide // 2, 2).softmax(2).reshape(n, c, high, wide)
+        if resized:
+            x = functional.interpolate(x, size=(h, w), mode="bilinear")
+        return self.last(x)
+
+
+def test_the_ways_of_a_branch_may_differ_in_size(tmp_path: Path) -> None:
+    made = Patches().eval(), "x: float32[n, 1, h, w]; where n = 1..4, h = 4..9, w = 4..9"
+    proof = Proof(made, tmp_path / "m.onnx")
+    for height, width in product((4, 5, 9), repeat=2):
+        proof.holds_for({"x": normal((2, 1, height, width))})
