@@ -27,6 +27,9 @@ from toolkit.model import Flat, LoadedModel
 from toolkit.plugins import Traced
 from toolkit.signature import Dim, Signature
 
+_OBLIVIOUS = "backed_size_oblivious"
+"""torch's setting under which no size is 1 that it does not know to be."""
+
 
 class Dynamo:
     """torch's own exporter, in its default mode."""
@@ -59,7 +62,8 @@ def write(
         stack.enter_context(declaring(model.signature))
         for family in families:
             stack.enter_context(family.tracing(model.module))
-        program = _program(model, strict=strict, once=not families)
+        program, oblivious = _program(model, strict=strict, once=not families)
+        stack.enter_context(mock.patch.object(_config, _OBLIVIOUS, oblivious))
         stack.enter_context(_decomposing(families))
         _write(program, model, path, opset, families)
     return Traced(guards.boundaries(program, model.signature))
@@ -88,6 +92,7 @@ def _write(
     families: Sequence[Family],
 ) -> None:
     translations = {op: how for family in families for op, how in family.translations.items()}
+    program._guards_code = []  # judged by now; traced once more, they would fix what they ask about
     try:
         with torch.no_grad():  # with gradients, a branch between two sizes is traced once too often
             result = torch.onnx.export(
@@ -103,10 +108,12 @@ def _write(
         raise refused(error, model.module) from error
 
 
-def _program(model: LoadedModel, *, strict: bool, once: bool) -> torch.export.ExportedProgram:
-    """The program, for all that the signature declares. Raises ExportRefused where it is less.
+def _program(
+    model: LoadedModel, *, strict: bool, once: bool
+) -> tuple[torch.export.ExportedProgram, bool]:
+    """The program, for all that the signature declares, and whether it was traced `_OBLIVIOUS`.
 
-    `once`: from one example, as torch does it.
+    `once`: from one example, as torch does it. Raises ExportRefused where it holds for less.
     """
     flat, inputs = model.flat(), example(model.signature, model.examples)
     program, violated = None, None
@@ -118,19 +125,20 @@ def _program(model: LoadedModel, *, strict: bool, once: bool) -> torch.export.Ex
         violated = error
     whole = None if program is None or guards.limits(program, model.signature) else program
     if whole is not None and not guards.broken(whole, model.signature):
-        return whole
+        return whole, False
     again = (
         (True, inputs),
         (True, from_above(model.signature, apart=False)),
         (False, from_above(model.signature, apart=True)),
     )
+    second = whole and (whole, False)
     for oblivious, others in () if once else again:
         found = _unlimited(flat, others, model.signature, strict, oblivious)
         if found is not None and not guards.broken(found, model.signature):
-            return found
-        whole = found if whole is None else whole
-    if whole is not None:  # what was taken for true may not matter: the check will tell
-        return whole
+            return found, oblivious
+        second = second or (found and (found, oblivious))
+    if second:  # what was taken for true may not matter: the check will tell
+        return second
     # Again with ranges that torch may narrow: it says which and where, or it narrows none.
     auto = tuple(
         {i: ExportDim.AUTO for i, n in enumerate(s.shape) if isinstance(n, str)}
@@ -148,7 +156,7 @@ def _program(model: LoadedModel, *, strict: bool, once: bool) -> torch.export.Ex
     if limits:
         limits = [limit._replace(line=watch.line(limit, model.signature)) for limit in limits]
         raise guards.refusal(limits)
-    return free
+    return free, False
 
 
 def _unlimited(
@@ -161,10 +169,10 @@ def _unlimited(
     """The program of another example, if it holds for all that is declared.
 
     A size that is 1 in the example (a feature map of one pixel, after all reductions; one window)
-    is 1 to torch, unless that is `oblivious`: then what it cannot know is not 1 in any example.
+    is 1 to torch, unless that is `_OBLIVIOUS`: then what it cannot know is not 1 in any example.
     """
     if inputs is not None:
-        with suppress(Exception), mock.patch.object(_config, "backed_size_oblivious", oblivious):
+        with suppress(Exception), mock.patch.object(_config, _OBLIVIOUS, oblivious):
             program = _exported(flat, inputs, _shapes(signature), strict)
             if not guards.limits(program, signature):
                 return program

@@ -176,9 +176,29 @@ class OnePixel(nn.Module):
         return functional.interpolate(self.last(y * y.sigmoid()), scale_factor=2).mean((2, 3))
 
 
-@pytest.mark.parametrize("padding", [0, 1])
-def test_what_is_one_in_the_example_may_be_more(tmp_path: Path, padding: int) -> None:
-    module = OnePixel(padding).eval()
+class OneWindow(nn.Module):
+    """Attention in windows of 7 by 7, of which there is one for some images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reduce, self.qkv = nn.Conv2d(3, 8, 16, 16), nn.Linear(8, 24)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.reduce(x).permute(0, 2, 3, 1)
+        n, h, w, c = y.shape
+        y = functional.pad(y, (0, 0, 0, (7 - w % 7) % 7, 0, (7 - h % 7) % 7))
+        rows, columns = y.shape[1] // 7, y.shape[2] // 7
+        y = y.reshape(n, rows, 7, columns, 7, c).transpose(2, 3)
+        q, k, v = self.qkv(y).reshape(n, rows * columns, 49, 3, c).permute(3, 0, 1, 2, 4)
+        y = functional.scaled_dot_product_attention(q, k, v)
+        y = y.reshape(n, rows, columns, 7, 7, c).transpose(2, 3)
+        y = y.reshape(n, rows * 7, columns * 7, c)[:, :h, :w].contiguous()
+        return y.reshape(n, h * w, c).mean(1)
+
+
+@pytest.mark.parametrize("module", [OnePixel(0), OnePixel(1), OneWindow()])
+def test_what_is_one_in_the_example_may_be_more(tmp_path: Path, module: nn.Module) -> None:
+    module.eval()
     images = "x: float32[n, 3, h, w]; where n = 1..4, h = 64..128 step 32, w = 64..128 step 32"
     Own().export(source.load((module, images)), tmp_path / "m.onnx", opset=20)
     session = ort.InferenceSession(str(tmp_path / "m.onnx"))
