@@ -1,18 +1,23 @@
 """From torch's ONNX program to a file: weights shared, the graph optimized, each written once.
 
 torch's own way leaves equal weights apart unless they are one Parameter, folds the transpose of a
-small tied matrix into a second one, and names what it transposed val_N.
+small tied matrix into a second one, and names what it transposed val_N. Its optimizer gives two
+clamps of one tensor the same names for their limits, and the file does not load, or has the limits
+of one for both.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import onnx_ir as ir
+from onnxscript.rewriter._context import TapeBuilder
 
 from toolkit.external import ALIGNMENT, SMALL
 from toolkit.optimize.sharing import bits, equal, marks
@@ -24,7 +29,8 @@ def write(program: Any, path: Path, signature: Signature) -> None:
     """Write an unoptimized torch.onnx.ONNXProgram, large weights in a file beside `path`."""
     share(program.model.graph)
     name_transposed(program.model.graph)
-    program.optimize()
+    with _named_apart():
+        program.optimize()
     graph = program.model.graph
     _name(graph.inputs, [s.name for s in signature.inputs])
     _name(graph.outputs, [s.name for s in signature.outputs])
@@ -39,6 +45,22 @@ def write(program: Any, path: Path, signature: Signature) -> None:
         alignment=ALIGNMENT,
         align_threshold=SMALL,
     )
+
+
+@contextmanager
+def _named_apart() -> Iterator[None]:
+    """Give constants that rewrites of the optimizer make a name each."""
+    own, seen = TapeBuilder.initializer, Counter[str]()
+
+    def initializer(self: TapeBuilder, tensor: Any, name: str | None = None) -> ir.Value:
+        made = own(self, tensor, name)
+        seen[str(made.name)] += 1
+        if (number := seen[str(made.name)]) > 1:
+            made.name = f"{made.name}.{number}"
+        return made
+
+    with mock.patch.object(TapeBuilder, "initializer", initializer):
+        yield
 
 
 def share(graph: ir.Graph) -> None:

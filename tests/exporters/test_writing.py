@@ -154,3 +154,29 @@ def test_other_orders_of_axes_and_transposes_of_values_keep_their_names() -> Non
     found = graph(text, w=np.zeros((2, 3, 4), np.float32))
     name_transposed(found)
     assert [n.outputs[0].name for n in found] == ["s", "t", "y"]
+
+
+class Clamps(nn.Module):
+    """One tensor between different limits, which are tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for n in range(3):
+            self.register_buffer(f"low_{n}", torch.tensor(-0.5 - n))
+            self.register_buffer(f"high_{n}", torch.tensor(0.5 + n))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        x = x * 2
+        limits = [(getattr(self, f"low_{n}"), getattr(self, f"high_{n}")) for n in range(3)]
+        return tuple(torch.clamp(x, low, high) for low, high in limits)
+
+
+def test_limits_of_one_tensor_are_told_apart(tmp_path: Path) -> None:
+    module = Clamps().eval()
+    Dynamo().export(
+        source.load((module, "x: float32[n]; where n = 2..9")), tmp_path / "m.onnx", opset=20
+    )
+    x = torch.linspace(-4, 4, 9)
+    found = ort.InferenceSession(str(tmp_path / "m.onnx")).run(None, {"x": x.numpy()})
+    for one, other in zip(found, module(x), strict=True):
+        np.testing.assert_array_equal(one, other.numpy())
