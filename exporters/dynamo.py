@@ -127,8 +127,8 @@ def _program(
     if whole is not None and not guards.broken(whole, model.signature):
         return whole, False
     again = (
-        (True, inputs),
         (True, from_above(model.signature, apart=False)),
+        (True, inputs),
         (False, from_above(model.signature, apart=True)),
     )
     second = whole and (whole, False)

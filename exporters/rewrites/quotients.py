@@ -67,8 +67,10 @@ def multiple(size: sympy.Expr, more: sympy.Expr) -> sympy.Expr | None:
         inner = -term
         if isinstance(inner, _REMAINDERS) and inner.args[1] == q:
             negative += inner - inner.args[0]
-    rest = sympy.expand(negative + size)
-    if not rest.is_Integer or rest % q:
+    rests = [sympy.expand(negative + size)]
+    if q == 2:  # to the next even number it is as far as to the one below
+        rests.append(sympy.expand(negative - size))
+    if not any(rest.is_Integer and rest % q == 0 for rest in rests):
         return None
     return q * functions.FloorDiv(size + q - 1, q)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from inspect import unwrap
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from torch import SymBool, SymFloat, SymInt, Tensor
 from torch.utils import _pytree as pytree
 
 from exporters.rewrites.control.capture import Explored, Operands, explore
-from exporters.rewrites.control.effects import Effects
+from exporters.rewrites.control.effects import Effects, restored
 from exporters.rewrites.control.sizes import (
     Open,
     as_tensor,
@@ -40,12 +41,24 @@ def branch(test: Any, true: Way, false: Way, names: Sequence[str]) -> None:
         (true if which else false)()
 
 
-def choose(test: Any, true: Way, false: Way, names: Sequence[str]) -> Any:
-    """What one of two ways returns; nobody reads the variables after it."""
+def choose(
+    test: Any, true: Way, false: Way, names: Sequence[str], lists: Sequence[Any] = ()
+) -> Any:
+    """What one of two ways returns; nobody reads the variables after it, nor the `lists`."""
     which = condition(test)
     if isinstance(which, Open):
-        return _subgraph(which, (true, false), names, returns=True)
+        ways = (_restoring(true, lists), _restoring(false, lists)) if lists else (true, false)
+        return _subgraph(which, ways, names, returns=True)
     return (true if which else false)()
+
+
+def _restoring(way: Way, lists: Sequence[Any]) -> Way:
+    def run() -> Any:
+        with restored(lists):
+            return way()
+
+    vars(run)["__wrapped__"] = way
+    return run
 
 
 def both(left: Way, right: Way) -> Any:
@@ -122,7 +135,7 @@ def _subgraph(test: Open, ways: tuple[Way, Way], names: Sequence[str], *, return
         variables.write(before)
         if limits_a_size(test.assumed):
             return ways[0 if bool(test.assumed) else 1]()  # torch says for which sizes it holds
-        code = ways[0].__code__
+        code = unwrap(ways[0]).__code__
         raise ExportRefused(
             f"the branch at {Path(code.co_filename).name} line {code.co_firstlineno} "
             f"cannot be an If of ONNX: {error}",

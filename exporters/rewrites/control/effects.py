@@ -67,6 +67,17 @@ class Effects:
         return changed
 
 
+@contextmanager
+def restored(lists: Sequence[Any]) -> Iterator[None]:
+    """Lists hold afterwards what they hold now."""
+    before = [(own, list(own)) for own in lists if isinstance(own, list)]
+    try:
+        yield
+    finally:
+        for own, items in before:
+            own[:] = items
+
+
 def _differs(own: Any, before: Any) -> bool:
     if isinstance(own, set):
         return bool(own != before)

@@ -95,3 +95,37 @@ def can_move(node: ast.AST) -> bool:
     below = ast.iter_child_nodes(node) if isinstance(node, _LOOPS) else [node]
     leaves = walk(below, stop=_LOOPS)
     return not any(isinstance(n, (ast.Break, ast.Continue)) for n in leaves)
+
+
+def own_lists(before: Statements) -> set[str]:
+    """Names that the statements bind to a list made there, which nobody else can hold."""
+    found: set[str] = set()
+    for statement in before:
+        bound = assigned([statement])
+        fresh = isinstance(statement, ast.Assign) and _is_new_list(statement.value)
+        found = found | bound if fresh else found - bound - _held(statement)
+    return found
+
+
+def changes_an_item(branch: ast.If, names: set[str]) -> set[str]:
+    """Which of these names the branch assigns an item of."""
+    targets = (n for n in walk([branch]) if isinstance(n, ast.Subscript))
+    return {
+        n.value.id
+        for n in targets
+        if isinstance(n.ctx, ast.Store) and isinstance(n.value, ast.Name) and n.value.id in names
+    }
+
+
+def _is_new_list(value: ast.expr) -> bool:
+    if isinstance(value, ast.Call) and not value.keywords:
+        function = value.func
+        copied = isinstance(function, ast.Attribute) and function.attr == "copy" and not value.args
+        return copied or (isinstance(function, ast.Name) and function.id == "list")
+    return isinstance(value, (ast.List, ast.ListComp))
+
+
+def _held(statement: ast.stmt) -> set[str]:
+    """Names that a statement reads as a whole: another name or object may have them from there."""
+    items = {id(n.value) for n in walk([statement]) if isinstance(n, ast.Subscript)}
+    return {n.id for n in walk([statement]) if isinstance(n, ast.Name) and id(n) not in items}

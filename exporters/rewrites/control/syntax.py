@@ -13,7 +13,7 @@ What cannot stand in a closure (break, yield, super) is left as it is. Line numb
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from exporters.rewrites.control import names
 from exporters.rewrites.control.names import Statements
@@ -86,6 +86,10 @@ class _Rewriter:
                     if tail and open_ and all(names.can_move(s) for s in moved):
                         return [*done, *self.returning(statement, rest)]
                 elif not _is_pythons(statement.test):
+                    lists = self.lists_changed(statement) if tail else set()
+                    returned = any(map(names.has_return, rest))
+                    if lists and returned and all(map(names.can_move, rest)):
+                        return [*done, *self.returning(statement, rest, lists)]
                     done += self.branch(statement)
                     continue
             elif isinstance(statement, (ast.For, ast.While)) and self.is_plain_loop(statement):
@@ -101,8 +105,18 @@ class _Rewriter:
         call = self.call("branch", self.test(statement.test), one, other, _tuple(shared))
         return [first, second, ast.copy_location(ast.Expr(call), statement)]
 
-    def returning(self, statement: ast.If, rest: Statements) -> Statements:
-        """The branch and all that follows it, each way with its own return."""
+    def lists_changed(self, statement: ast.If) -> set[str]:
+        """The function's own lists of which the branch assigns an item, by their names."""
+        before = [s for s in self.original if s.lineno < statement.lineno]
+        return names.changes_an_item(statement, names.own_lists(before) & self.own)
+
+    def returning(
+        self, statement: ast.If, rest: Statements, lists: Iterable[str] = ()
+    ) -> Statements:
+        """The branch and all that follows it, each way with its own return.
+
+        `lists` may be changed by either way: nobody has them but what follows.
+        """
         shared = self.names_of([statement, *rest])
         ways, before = [statement.body, statement.orelse], []
         if rest and not any(map(names.ends, ways)):
@@ -114,7 +128,8 @@ class _Rewriter:
         first, one_name = self.closure(statement, one, tail=True)
         second, other_name = self.closure(statement, other, tail=True)
         test = self.test(statement.test)
-        call = self.call("choose", test, one_name, other_name, _tuple(shared))
+        own: ast.expr = ast.Tuple([ast.Name(n, ast.Load()) for n in sorted(lists)], ast.Load())
+        call = self.call("choose", test, one_name, other_name, _tuple(shared), own)
         return [*before, first, second, ast.copy_location(ast.Return(call), statement)]
 
     def is_plain_loop(self, statement: ast.For | ast.While) -> bool:

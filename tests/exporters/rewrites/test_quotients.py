@@ -25,6 +25,10 @@ def test_a_padded_size_is_the_next_multiple(size: sympy.Expr) -> None:
 OTHERS = [Mod(H, 7), Mod(7 - Mod(H, 5), 7), Mod(6 - Mod(H, 7), 7), PythonMod(-W, 7), H]
 
 
+def test_an_odd_size_and_one_is_even() -> None:
+    assert multiple(QUARTER, Mod(QUARTER, 2)) == 2 * FloorDiv(QUARTER + 1, 2)
+
+
 @pytest.mark.parametrize("more", OTHERS)
 def test_other_sums_are_left_alone(more: sympy.Expr) -> None:
     assert multiple(H, more) is None

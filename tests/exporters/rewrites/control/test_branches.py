@@ -250,3 +250,28 @@ def test_the_ways_of_a_branch_may_differ_in_size(tmp_path: Path) -> None:
     proof = Proof(made, tmp_path / "m.onnx")
     for height, width in product((4, 5, 9), repeat=2):
         proof.holds_for({"x": normal((2, 1, height, width))})
+
+
+class Shifted(nn.Module):
+    """Windows are shifted along an axis that has several; the shifts are items of a list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shifts = [1, 1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        shifts = self.shifts.copy()
+        if x.shape[1] <= 3:
+            shifts[0] = 0
+        if x.shape[2] <= 3:
+            shifts[1] = 0
+        if sum(shifts) > 0:
+            x = torch.roll(x, shifts=(shifts[0], -shifts[1]), dims=(1, 2))
+        return x.cumsum(1) * shifts[0] - x.cumsum(2) * shifts[1]
+
+
+def test_the_ways_of_a_branch_may_change_a_list(tmp_path: Path) -> None:
+    made = Shifted().eval(), "x: float32[n, h, w]; where n = 1..4, h = 2..6, w = 2..6"
+    proof = Proof(made, tmp_path / "m.onnx")
+    for height, width in product((2, 3, 4, 6), repeat=2):
+        proof.holds_for({"x": normal((2, height, width))})
