@@ -76,12 +76,10 @@ def _decomposing(families: Sequence[Family]) -> Iterator[None]:
     In its one pass, so that they also apply to what other decompositions consist of.
     """
     own = {op: how for family in families for op, how in family.decompositions.items()}
-    original = _decomp.create_onnx_friendly_decomposition_table
-    vars(_decomp)["create_onnx_friendly_decomposition_table"] = lambda ops: original(ops) | own
-    try:
+    name = "create_onnx_friendly_decomposition_table"
+    original = getattr(_decomp, name)
+    with mock.patch.object(_decomp, name, lambda ops: original(ops) | own):
         yield
-    finally:
-        vars(_decomp)["create_onnx_friendly_decomposition_table"] = original
 
 
 def _write(
@@ -126,13 +124,8 @@ def _program(
     whole = None if program is None or guards.limits(program, model.signature) else program
     if whole is not None and not guards.broken(whole, model.signature):
         return whole, False
-    again = (
-        (True, from_above(model.signature, apart=False)),
-        (True, inputs),
-        (False, from_above(model.signature, apart=True)),
-    )
     second = whole and (whole, False)
-    for oblivious, others in () if once else again:
+    for oblivious, others in () if once else _others(model.signature, inputs):
         found = _unlimited(flat, others, model.signature, strict, oblivious)
         if found is not None and not guards.broken(found, model.signature):
             return found, oblivious
@@ -157,6 +150,15 @@ def _program(
         limits = [limit._replace(line=watch.line(limit, model.signature)) for limit in limits]
         raise guards.refusal(limits)
     return free, False
+
+
+def _others(
+    signature: Signature, inputs: tuple[torch.Tensor, ...]
+) -> Iterator[tuple[bool, tuple[torch.Tensor, ...] | None]]:
+    """Whether to trace `_OBLIVIOUS`, and of which example. One at a time: they are large."""
+    yield True, from_above(signature, apart=False)
+    yield True, inputs
+    yield False, from_above(signature, apart=True)
 
 
 def _unlimited(

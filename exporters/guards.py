@@ -83,27 +83,22 @@ def broken(program: torch.export.ExportedProgram, signature: Signature) -> list[
 
     A range does not tell it: `ceil(width / 64) == 1`, for a feature map of one pixel.
     """
-    symbols: dict[sympy.Symbol, tuple[str, int]] = {}
-    environments: dict[int, Any] = {}
-    for name, size in _sizes(program, signature):
-        expression = _expression(size)
-        if expression is None:
-            continue
-        times, symbol = expression.as_coeff_Mul()
-        if isinstance(symbol, sympy.Symbol):
-            symbols[symbol] = name, int(times)
-        environments[id(size.node.shape_env)] = size.node.shape_env
-    ends = [{d.name: d.legal[at] for d in signature.dims} for at in (0, -1)]
+    open_sizes = (s for _, s in _sizes(program, signature) if isinstance(s, torch.SymInt))
+    environment = next((size.node.shape_env for size in open_sizes), None)
+    if environment is None:
+        return []
+    symbols = _symbols(program, signature)
+    ends = [
+        {s: sympy.Integer(dim.legal[at] // times) for s, (dim, times) in symbols.items()}
+        for at in (0, -1)
+    ]
+    guards = (guard.expr for guard in environment.guards[:_MOST_EXPRESSIONS])
     found = []
-    for environment in environments.values():
-        for guard in environment.guards[:_MOST_EXPRESSIONS]:
-            if not isinstance(guard.expr, sympy.Eq):  # what is not equal is no special case
-                continue
-            for sizes in ends:
-                at = {s: sympy.Integer(sizes[name] // n) for s, (name, n) in symbols.items()}
-                if environment.replace(guard.expr).xreplace(at) == sympy.false:
-                    found.append(str(guard.expr))
-                    break
+    for equal in guards:
+        if isinstance(equal, sympy.Eq):  # what is not equal is no special case
+            known = environment.replace(equal)
+            if any(known.xreplace(sizes) == sympy.false for sizes in ends):
+                found.append(str(equal))
     return found
 
 
@@ -112,12 +107,7 @@ def boundaries(program: torch.export.ExportedProgram, signature: Signature) -> d
 
     A condition is a comparison, or a Max or Min, of sizes of which one dimension decides.
     """
-    symbols: dict[sympy.Symbol, tuple[Dim, int]] = {}
-    for name, size in _sizes(program, signature):
-        expression = _expression(size)
-        times, symbol = expression.as_coeff_Mul() if expression is not None else (1, None)
-        if isinstance(symbol, sympy.Symbol):
-            symbols[symbol] = signature.dim(name), int(times)
+    symbols = _symbols(program, signature)
     found: dict[str, set[int]] = defaultdict(set)
     for difference in sorted(_conditions(program), key=str)[:_MOST_EXPRESSIONS]:
         free = difference.free_symbols
@@ -174,6 +164,19 @@ def _conditions(program: torch.export.ExportedProgram) -> set[sympy.Expr]:
 def _expression(size: Any) -> sympy.Expr | None:
     symbolic = isinstance(size, (torch.SymInt, torch.SymBool, torch.SymFloat))
     return size.node.expr if symbolic else None
+
+
+def _symbols(
+    program: torch.export.ExportedProgram, signature: Signature
+) -> dict[sympy.Symbol, tuple[Dim, int]]:
+    """Each of torch's symbols with its dimension, and how many times it the dimension is."""
+    symbols: dict[sympy.Symbol, tuple[Dim, int]] = {}
+    for name, size in _sizes(program, signature):
+        expression = _expression(size)
+        times, symbol = expression.as_coeff_Mul() if expression is not None else (1, None)
+        if isinstance(symbol, sympy.Symbol):
+            symbols[symbol] = signature.dim(name), int(times)
+    return symbols
 
 
 def _sizes(

@@ -10,11 +10,10 @@ model takes the path that the eager one takes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
-from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +22,7 @@ from torch.nn import functional
 from torch.nn.modules import activation, transformer
 
 from exporters.rewrites import Family
+from exporters.rewrites.calls import forwarding
 
 
 def attention(
@@ -164,23 +164,16 @@ def _tracing(model: nn.Module) -> Iterator[None]:
     ]
     with ExitStack() as stack:
         # A trace runs under a mode, for which these layers take their slow path.
-        stack.enter_context(_set(torch.overrides, "has_torch_function", lambda _: False))
-        stack.enter_context(_set(activation, "_is_make_fx_tracing", lambda: False))
-        stack.enter_context(_set(transformer, "_detect_is_causal_mask", _is_causal))
+        stack.enter_context(mock.patch.object(torch.overrides, "has_torch_function", _no))
+        stack.enter_context(mock.patch.object(activation, "_is_make_fx_tracing", _no))
+        stack.enter_context(mock.patch.object(transformer, "_detect_is_causal_mask", _is_causal))
         for encoder in encoders:
-            vars(encoder)["forward"] = partial(_encoder_forward, encoder)
-            stack.callback(vars(encoder).pop, "forward")
+            stack.enter_context(forwarding(encoder, _encoder_forward))
         yield
 
 
-@contextmanager
-def _set(module: ModuleType, name: str, value: Callable[..., Any]) -> Iterator[None]:
-    own = getattr(module, name)
-    setattr(module, name, value)
-    try:
-        yield
-    finally:
-        setattr(module, name, own)
+def _no(*_: Any) -> bool:
+    return False
 
 
 def _is_causal(mask: Tensor | None, is_causal: bool | None = None, size: Any = None) -> bool:

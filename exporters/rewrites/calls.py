@@ -1,4 +1,4 @@
-"""Functions of torch that are called as others while a model is traced. No rewrites live here.
+"""Functions and layers that are called as others while a model is traced. No rewrites live here.
 
 For what goes wrong before there is an operator to rewrite: where the call itself fixes a size.
 """
@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
+from torch import nn
 from torch.overrides import TorchFunctionMode
 
 
@@ -27,3 +29,13 @@ def replacing(table: Mapping[Any, Callable[..., Any]]) -> Iterator[None]:
     """Call the values of the table in place of its keys, from Python."""
     with _Replacing(table):
         yield
+
+
+@contextmanager
+def forwarding(module: nn.Module, forward: Callable[..., Any], *bound: Any) -> Iterator[None]:
+    """Call `forward(module, *bound, ...)` in place of the forward of the module's class."""
+    vars(module)["forward"] = partial(forward, module, *bound)
+    try:
+        yield
+    finally:
+        del vars(module)["forward"]

@@ -31,9 +31,9 @@ def _pair(x: Tensor) -> tuple[Tensor, Tensor]:
     return real.select(-1, 0), real.select(-1, 1)
 
 
-def _axis(dim: int, x: Tensor) -> int:
-    """Of the pair tensor, which has one axis more at the end."""
-    return dim % x.dim()
+def _axis(dim: int, real: Tensor) -> int:
+    """An axis of the complex tensor in that of the pairs, which has one more at the end."""
+    return dim % (real.dim() - 1)
 
 
 def _pad(x: Tensor, pad: Sequence[int], value: Any = 0) -> Any:
@@ -52,25 +52,33 @@ def _conj(x: Tensor) -> Tensor:
     return torch.complex(a, -b)
 
 
-def _select(x: Tensor, dim: int, index: Any) -> Tensor:
-    real = torch.view_as_real(x)
-    return torch.view_as_complex(real.select(_axis(dim, x), index))
+def _moved(how: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """What moves elements: done to the pairs."""
+
+    def moved(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return torch.view_as_complex(how(torch.view_as_real(x), *args, **kwargs))
+
+    return moved
 
 
-def _unsqueeze(x: Tensor, dim: int) -> Tensor:
-    return torch.view_as_complex(torch.view_as_real(x).unsqueeze(dim % (x.dim() + 1)))
+@_moved
+def _select(real: Tensor, dim: int, index: Any) -> Tensor:
+    return real.select(_axis(dim, real), index)
 
 
-def _expand(x: Tensor, size: Sequence[Any], *, implicit: bool = False) -> Tensor:
-    return torch.view_as_complex(torch.view_as_real(x).expand(*size, 2))
+@_moved
+def _index_select(real: Tensor, dim: int, index: Tensor) -> Tensor:
+    return real.index_select(_axis(dim, real), index)
 
 
-def _index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
-    return torch.view_as_complex(torch.view_as_real(x).index_select(_axis(dim, x), index))
+@_moved
+def _unsqueeze(real: Tensor, dim: int) -> Tensor:
+    return real.unsqueeze(dim % real.dim())
 
 
-def _index(x: Tensor, indices: Sequence[Tensor | None]) -> Tensor:
-    return torch.view_as_complex(torch.ops.aten.index.Tensor(torch.view_as_real(x), indices))
+@_moved
+def _expand(real: Tensor, size: Sequence[Any], *, implicit: bool = False) -> Tensor:
+    return real.expand(*size, 2)
 
 
 def _exp(x: Tensor) -> Tensor:
@@ -115,7 +123,7 @@ def _decompositions() -> dict[object, Callable[..., Any]]:
         aten.unsqueeze.default: _unsqueeze,
         aten.expand.default: _expand,
         aten.index_select.default: _index_select,
-        aten.index.Tensor: _index,
+        aten.index.Tensor: _moved(aten.index.Tensor),
         aten.exp.default: _exp,
         aten.where.self: _where,
         aten.pow.Tensor_Scalar: _pow,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import nn
@@ -23,12 +24,8 @@ def _tracing(_: nn.Module) -> Iterator[None]:
     def to(self: nn.Module, *args: Any, **kwargs: Any) -> nn.Module:
         return self if _is_so(self, *args, **kwargs) else original(self, *args, **kwargs)
 
-    vars_of: Any = nn.Module
-    vars_of.to = to
-    try:
+    with mock.patch.object(nn.Module, "to", to):
         yield
-    finally:
-        vars_of.to = original
 
 
 def _is_so(module: nn.Module, *args: Any, **kwargs: Any) -> bool:

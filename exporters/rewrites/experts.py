@@ -12,7 +12,7 @@ much slower as there are experts for each that is chosen.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -21,25 +21,22 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from exporters.rewrites import Family
+from exporters.rewrites.calls import forwarding
 
 _TRACEABLE = "batched_mm"
 
 
 @contextmanager
 def _tracing(model: nn.Module) -> Iterator[None]:
-    chosen = [(m, m.get_experts_implementation()) for m in _models(model)]
-    looping = [m for m in model.modules() if type(m).__name__ in _WITHOUT_LOOP]
-    for owner, _ in chosen:
-        owner.set_experts_implementation(_TRACEABLE)
-    for module in looping:
-        vars(module)["forward"] = partial(_WITHOUT_LOOP[type(module).__name__], module)
-    try:
+    with ExitStack() as stack:
+        # All are asked before one is set: a model sets those inside it as well.
+        for owner, before in [(m, m.get_experts_implementation()) for m in _models(model)]:
+            stack.callback(owner.set_experts_implementation, before)
+            owner.set_experts_implementation(_TRACEABLE)
+        for module in model.modules():
+            if without := _WITHOUT_LOOP.get(type(module).__name__):
+                stack.enter_context(forwarding(module, without))
         yield
-    finally:
-        for module in looping:
-            del vars(module)["forward"]
-        for owner, before in chosen:
-            owner.set_experts_implementation(before)
 
 
 def _models(model: nn.Module) -> Iterator[Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -18,6 +17,7 @@ from torch.fx.experimental.symbolic_shapes import statically_known_true
 from torch.nn.utils import rnn
 
 from exporters.rewrites import Family, projections
+from exporters.rewrites.calls import forwarding
 
 
 @contextmanager
@@ -81,10 +81,9 @@ def _native(layer: nn.RNNBase, kind: Kind) -> Iterator[None]:
             for name, tensor in _weights(layer, kind, level).items():
                 layer.register_buffer(f"{name}_l{level}", tensor)
                 names.append(f"{name}_l{level}")
-        vars(layer)["forward"] = partial(_forward, layer, kind)
-        yield
+        with forwarding(layer, _forward, kind):
+            yield
     finally:
-        vars(layer).pop("forward", None)
         for name in names:
             delattr(layer, name)
 
