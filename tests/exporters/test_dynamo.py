@@ -1,6 +1,5 @@
 """torch.export and the exporter on it: dimensions stay open, narrower programs are refused."""
 
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from exporters.dynamo import Dynamo
-from exporters.own import Own
 from tests import models
+from tests.exporters.images import assert_holds_at_every_size
 from toolkit import source
 from toolkit.errors import ExportRefused
 
@@ -198,12 +197,4 @@ class OneWindow(nn.Module):
 
 @pytest.mark.parametrize("module", [OnePixel(0), OnePixel(1), OneWindow()])
 def test_what_is_one_in_the_example_may_be_more(tmp_path: Path, module: nn.Module) -> None:
-    module.eval()
-    images = "x: float32[n, 3, h, w]; where n = 1..4, h = 64..128 step 32, w = 64..128 step 32"
-    Own().export(source.load((module, images)), tmp_path / "m.onnx", opset=20)
-    session = ort.InferenceSession(str(tmp_path / "m.onnx"))
-    for height, width in product((64, 96, 128), repeat=2):
-        x = torch.randn(2, 3, height, width)
-        with torch.no_grad():
-            expected = module(x).numpy()
-        np.testing.assert_allclose(session.run(None, {"x": x.numpy()})[0], expected, atol=1e-5)
+    assert_holds_at_every_size(module, tmp_path / "m.onnx")

@@ -72,3 +72,8 @@ def test_what_the_model_says_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(inputs, "positions", lambda _: 1000)
     with pytest.raises(InputError, match="runs at no signature that its config suggests: "):
         signature(model, Ranges(tokens=200))
+
+
+def test_a_codec_is_given_as_many_samples_as_make_four_frames() -> None:
+    """It has ratios and no list of kernels: four samples were taken for four frames."""
+    assert inputs._receptive(transformers.MimiConfig(upsampling_ratios=[8, 6, 5, 4]), 4) == 3840

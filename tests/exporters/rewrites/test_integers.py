@@ -14,6 +14,7 @@ from exporters.rewrites.integers import _Int, _of_nodes
 
 def test_a_padding_worked_out_by_int_follows_the_image(tmp_path: Path) -> None:
     config = transformers.MobileNetV1Config(depth_multiplier=0.1, min_depth=4)
+    torch.manual_seed(0)  # of 90 seeds two make a model that no float32 computes well
     model = transformers.MobileNetV1Model(config)
     with torch.no_grad():  # as drawn they are so small that nothing comes through
         for parameter in model.parameters():

@@ -1,18 +1,11 @@
 """Resizes with corners aligned, to one pixel and to more."""
 
-from itertools import product
 from pathlib import Path
 
-import numpy as np
-import onnxruntime as ort
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from exporters.own import Own
-from toolkit import source
-
-IMAGES = "x: float32[n, 3, h, w]; where n = 1..4, h = 64..128 step 32, w = 64..128 step 32"
+from tests.exporters.images import assert_holds_at_every_size
 
 
 class Weighted(nn.Module):
@@ -32,11 +25,4 @@ class Weighted(nn.Module):
 
 
 def test_one_pixel_and_two(tmp_path: Path) -> None:
-    module = Weighted().eval()
-    Own().export(source.load((module, IMAGES)), tmp_path / "m.onnx", opset=20)
-    session = ort.InferenceSession(str(tmp_path / "m.onnx"))
-    for height, width in product((64, 96, 128), repeat=2):
-        x = torch.randn(2, 3, height, width)
-        with torch.no_grad():
-            expected = module(x).numpy()
-        np.testing.assert_allclose(session.run(None, {"x": x.numpy()})[0], expected, atol=1e-5)
+    assert_holds_at_every_size(Weighted(), tmp_path / "m.onnx")

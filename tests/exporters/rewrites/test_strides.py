@@ -6,9 +6,8 @@ from torch import Tensor, nn
 from exporters import dynamo, guards
 from exporters.example import example
 from exporters.rewrites import strides
+from tests.exporters.images import IMAGES
 from toolkit import source
-
-IMAGES = "x: float32[n, 3, h, w]; where n = 1..4, h = 64..128 step 32, w = 64..128 step 32"
 
 
 class Reduced(nn.Module):
