@@ -325,9 +325,10 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of the cases, drawn once")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--limit", type=float, default=LIMIT, help="seconds for a case")
     parser.add_argument("--table", action="store_true", help="print what is there, run nothing")
     options = parser.parse_args()
-    globals()["RESULTS"] = options.results
+    globals().update(RESULTS=options.results, LIMIT=options.limit)
     options.results.mkdir(parents=True, exist_ok=True)
     for corpus in options.corpus or CORPORA:
         if not options.table:

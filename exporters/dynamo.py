@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 import torch
@@ -23,6 +23,7 @@ from exporters.example import example, from_above
 from exporters.refusal import refused
 from exporters.rewrites import Family
 from toolkit.domain import Choices
+from toolkit.errors import ExportRefused
 from toolkit.model import Flat, LoadedModel
 from toolkit.plugins import Traced
 from toolkit.signature import Dim, Signature
@@ -62,11 +63,11 @@ def write(
         stack.enter_context(declaring(model.signature))
         for family in families:
             stack.enter_context(family.tracing(model.module))
-        program, oblivious = _program(model, strict=strict, once=not families)
-        stack.enter_context(mock.patch.object(_config, _OBLIVIOUS, oblivious))
+        found = _program(model, strict, families)
+        stack.enter_context(mock.patch.object(_config, _OBLIVIOUS, found.oblivious))
         stack.enter_context(_decomposing(families))
-        _write(program, model, path, opset, families)
-    return Traced(guards.boundaries(program, model.signature))
+        _write(found.program, model, path, opset, families)
+    return Traced(guards.boundaries(found.program, model.signature))
 
 
 @contextmanager
@@ -106,13 +107,51 @@ def _write(
         raise refused(error, model.module) from error
 
 
-def _program(
-    model: LoadedModel, *, strict: bool, once: bool
-) -> tuple[torch.export.ExportedProgram, bool]:
-    """The program, for all that the signature declares, and whether it was traced `_OBLIVIOUS`.
+class _Found(NamedTuple):
+    program: torch.export.ExportedProgram
+    oblivious: bool = False
+    """It was traced `_OBLIVIOUS`."""
+    doubts: Sequence[str] = ()
+    """What torch took for true of sizes, and may not be."""
 
-    `once`: from one example, as torch does it. Raises ExportRefused where it holds for less.
+
+def _program(model: LoadedModel, strict: bool, families: Sequence[Family]) -> _Found:
+    """The program, traced again while a family treats a function that stopped it otherwise.
+
+    Raises ExportRefused where it holds for less than the signature declares.
     """
+    doubtful: _Found | None = None
+    while True:
+        try:
+            found = _traced(model, strict=strict, once=not families)
+        except ExportRefused as error:
+            if _relent(families, guards.functions_of(error)):
+                continue
+            if doubtful is None:
+                raise guards.told(error) from error.__cause__
+            return doubtful
+        if not found.doubts:
+            return found
+        doubtful = doubtful or found
+        if not _relent(families, _behind(found.doubts, model, strict)):
+            return doubtful
+
+
+def _relent(families: Sequence[Family], stopped: Sequence[guards.Frames]) -> bool:
+    relented = [family.relents(codes) for family in families for codes in stopped]
+    return any(relented)
+
+
+def _behind(doubts: Sequence[str], model: LoadedModel, strict: bool) -> list[guards.Frames]:
+    """The functions in which torch took this for true, seen while it traces once more."""
+    inputs = example(model.signature, model.examples)
+    with guards.watching() as watch, suppress(Exception):
+        _exported(model.flat(), inputs, _shapes(model.signature), strict)
+    return watch.behind(doubts)
+
+
+def _traced(model: LoadedModel, *, strict: bool, once: bool) -> _Found:
+    """`once`: from one example, as torch does it. Raises ExportRefused as `_program` does."""
     flat, inputs = model.flat(), example(model.signature, model.examples)
     program, violated = None, None
     try:
@@ -121,15 +160,18 @@ def _program(
         if "Constraints violated" not in str(error):
             raise refused(error, model.module) from error
         violated = error
-    whole = None if program is None or guards.limits(program, model.signature) else program
-    if whole is not None and not guards.broken(whole, model.signature):
-        return whole, False
-    second = whole and (whole, False)
+    second: _Found | None = None
+    if program is not None and not guards.limits(program, model.signature):
+        second = _Found(program, False, guards.broken(program, model.signature))
+        if not second.doubts:
+            return second
     for oblivious, others in () if once else _others(model.signature, inputs):
-        found = _unlimited(flat, others, model.signature, strict, oblivious)
-        if found is not None and not guards.broken(found, model.signature):
-            return found, oblivious
-        second = second or (found and (found, oblivious))
+        other = _unlimited(flat, others, model.signature, strict, oblivious)
+        if other is not None:
+            found = _Found(other, oblivious, guards.broken(other, model.signature))
+            if not found.doubts:
+                return found
+            second = second or found
     if second:  # what was taken for true may not matter: the check will tell
         return second
     # Again with ranges that torch may narrow: it says which and where, or it narrows none.
@@ -142,14 +184,13 @@ def _program(
             free = _exported(flat, inputs, (auto,), strict)
     except Exception as error:  # what led here says what it can
         if program is not None:
-            raise guards.refusal(guards.limits(program, model.signature)) from error
+            limits = guards.limits(program, model.signature)
+            raise guards.refusal(limits, watch, model.signature) from error
         assert violated is not None
         raise refused(violated, model.module) from violated
-    limits = guards.limits(free, model.signature)
-    if limits:
-        limits = [limit._replace(line=watch.line(limit, model.signature)) for limit in limits]
-        raise guards.refusal(limits)
-    return free, False
+    if limits := guards.limits(free, model.signature):
+        raise guards.refusal(limits, watch, model.signature)
+    return _Found(free)
 
 
 def _others(

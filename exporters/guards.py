@@ -11,9 +11,10 @@ import logging
 import re
 import traceback
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import CodeType
 from typing import Any, NamedTuple
 
 import sympy
@@ -23,6 +24,8 @@ from torch.utils import _pytree as pytree
 from toolkit import calls, model as flattening, structure
 from toolkit.errors import ExportRefused
 from toolkit.signature import Dim, Signature
+
+Frames = Sequence[CodeType]
 
 _NOT_THE_USERS = (
     *(str(Path(file).parent) for file in (torch.__file__, logging.__file__, __file__)),
@@ -39,7 +42,6 @@ class Limit(NamedTuple):
     dim: Dim
     low: int
     high: int
-    line: str = ""
 
     def __str__(self) -> str:
         only = f"{self.low}" if self.low == self.high else f"{self.low}..{self.high}"
@@ -49,12 +51,40 @@ class Limit(NamedTuple):
         )
 
 
-def refusal(limits: list[Limit]) -> ExportRefused:
-    """Says the first limit and its line; carries the ends of all."""
-    first = next((limit for limit in limits if limit.line), limits[0])
-    refused = ExportRefused(str(first), first.line)
+class Narrowed(ExportRefused):
+    """A program that holds for less than declared. `functions`: where it was narrowed."""
+
+    functions: Sequence[Frames] = ()
+
+
+def refusal(limits: list[Limit], watch: Watch, signature: Signature) -> Narrowed:
+    """Says the first limit that has a line, and that line; carries the ends of all."""
+    lines = [watch.line(limit, signature) for limit in limits]
+    at = next((n for n, line in enumerate(lines) if line), 0)
+    refused = Narrowed(str(limits[at]), lines[at])
+    refused.functions = [f for limit in limits for f in watch.narrowing(limit, signature)]
     refused.limits = {limit.dim.name: [limit.low, limit.high] for limit in limits}
     return refused
+
+
+def functions_of(refused: ExportRefused) -> Sequence[Frames]:
+    """In which functions the program was narrowed, or tracing stopped (innermost first)."""
+    if isinstance(refused, Narrowed):
+        return refused.functions
+    found: list[Frames] = []
+    error: BaseException | None = refused
+    while error is not None:
+        frames = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+        found.append(frames[::-1])
+        error = error.__cause__ if error.__cause__ is not error else None
+    return found
+
+
+def told(refused: ExportRefused) -> ExportRefused:
+    """The refusal for the process that asked for the file: without code, which cannot be sent."""
+    plain = ExportRefused(refused.message, refused.hint)
+    plain.limits = refused.limits
+    return plain
 
 
 def limits(program: torch.export.ExportedProgram, signature: Signature) -> list[Limit]:
@@ -200,6 +230,8 @@ class Watch(logging.Handler):
         super().__init__(logging.INFO)
         self.symbols: dict[tuple[int, int], str] = {}
         self.guards: list[tuple[str, str]] = []
+        self.functions: list[Frames] = []
+        """Of each guard the functions that were running, innermost first."""
 
     def emit(self, record: logging.LogRecord) -> None:
         message = record.getMessage()
@@ -207,17 +239,35 @@ class Watch(logging.Handler):
             self.symbols[int(found[2]), int(found[3])] = found[1]
         elif "[guard added]" in message:
             self.guards.append((message.partition("[guard added]")[0], _user_line()))
+            self.functions.append([f.f_code for f, _ in traceback.walk_stack(None)])
 
     def line(self, limit: Limit, signature: Signature) -> str:
         """The line of the first guard on any axis that the dimension names."""
+        lines = (self.guards[at][1] for at in self._on(limit, signature))
+        return next(filter(None, lines), "")
+
+    def narrowing(self, limit: Limit, signature: Signature) -> list[Frames]:
+        """The functions in which a guard on the dimension was made."""
+        return [self.functions[at] for at in self._on(limit, signature)]
+
+    def behind(self, doubts: Sequence[str]) -> list[Frames]:
+        """The functions in which these guards were made."""
+        return [
+            functions
+            for (text, _), functions in zip(self.guards, self.functions, strict=True)
+            if any(doubt in text for doubt in doubts)
+        ]
+
+    def _on(self, limit: Limit, signature: Signature) -> Iterator[int]:
         symbols = {
             self.symbols.get((i, axis), "?")
             for i, spec in enumerate(signature.inputs)
             for axis, name in enumerate(spec.shape)
             if name == limit.dim.name
         }
-        named = (line for text, line in self.guards if symbols & set(re.findall(r"\w+", text)))
-        return next(filter(None, named), "")
+        for at, (text, _) in enumerate(self.guards):
+            if symbols & set(re.findall(r"\w+", text)):
+                yield at
 
 
 @contextmanager

@@ -8,10 +8,11 @@ begins with the case that made it necessary.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from importlib import import_module
+from types import CodeType
 from typing import Any
 
 from torch import nn
@@ -28,6 +29,9 @@ class Family:
     tracing: Callable[[nn.Module], AbstractContextManager[None]] = lambda _: nullcontext()
     decompositions: Mapping[Operator, Callable[..., Any]] = field(default_factory=dict)
     translations: Mapping[Operator, Callable[..., Any]] = field(default_factory=dict)
+    relents: Callable[[Iterable[CodeType]], bool] = lambda _: False
+    """Given the functions, innermost first, in which tracing stopped or took a size for special:
+    does it now treat one of them otherwise, so that the model is worth tracing again?"""
 
 
 _FAMILIES = (
@@ -65,6 +69,8 @@ _FAMILIES = (
     "strides",
     "resizing",
     "quotients",
+    "squeezing",
+    "windows",
 )
 """The files of this folder that have a FAMILY, in the order in which their contexts are entered."""
 

@@ -3,8 +3,9 @@
 torch asks whether a tensor is contiguous, and how its axes lie in memory, and notes what it took
 for true: that a feature map is one pixel high, say, at which axes have no order. With images of 64
 to 128 pixels, reduced 64 times, that is so for some sizes only: a convolution and a resize of what
-it returns were refused, for 96 and 128 (EfficientViM, EfficientViT), or for 128 alone (CSATv2). The
-answers are still those of the example, but they are not noted.
+it returns were refused, for 96 and 128 (EfficientViM, EfficientViT), or for 128 alone (CSATv2), and
+products of transposed tensors for audio of one frame (LASR). The answers are still those of
+the example, but they are not noted.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from unittest import mock
 import torch
 from torch import SymInt, Tensor, _prims_common, nn
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
+from torch.nn import functional as F  # noqa: N812
 from torch.utils import _pytree as pytree
 
 from exporters.rewrites import Family
+from exporters.rewrites.calls import replacing
 
 _QUESTIONS = {
     _prims_common: (
@@ -36,6 +39,8 @@ _QUESTIONS = {
     torch._C: ("_select_conv_backend", "_conv_determine_backend_memory_format"),
 }
 """Functions that look at nothing else, or at nothing that a file would say."""
+
+_PRODUCTS = (F.linear, torch.matmul, Tensor.matmul, Tensor.__matmul__)
 
 
 def _unnoted(question: Callable[..., Any]) -> Callable[..., Any]:
@@ -59,9 +64,28 @@ def _environment(arguments: Any) -> ShapeEnv | None:
     return None
 
 
+def _of_ordered(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Given copies in order of what lies otherwise: there C++ asks, and not what is above."""
+
+    def called(*arguments: Any, **keywords: Any) -> Tensor:
+        return function(*map(_ordered, arguments), **keywords)
+
+    return called
+
+
+def _ordered(x: Any) -> Any:
+    env = _environment([x]) if isinstance(x, Tensor) and x.dim() > 2 else None
+    if env is None:
+        return x
+    with env.suppress_guards():
+        ordered = x.is_contiguous()
+    return x if ordered else x.clone(memory_format=torch.contiguous_format)
+
+
 @contextmanager
 def _tracing(_: nn.Module) -> Iterator[None]:
     with ExitStack() as stack:
+        stack.enter_context(replacing({f: _of_ordered(f) for f in _PRODUCTS}))
         for module, names in _QUESTIONS.items():
             for name in names:
                 answer = _unnoted(getattr(module, name))

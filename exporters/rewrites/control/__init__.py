@@ -14,6 +14,6 @@ tracing, `capture.py` finds what a closure uses, `effects.py` what it changes, `
 """
 
 from exporters.rewrites import Family
-from exporters.rewrites.control.functions import rewritten
+from exporters.rewrites.control.functions import relent, rewritten
 
-FAMILY = Family("control", tracing=rewritten)
+FAMILY = Family("control", tracing=rewritten, relents=relent)

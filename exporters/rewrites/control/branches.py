@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import SymBool, SymFloat, SymInt, Tensor
+from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 from torch.utils import _pytree as pytree
 
 from exporters.rewrites.control.capture import Explored, Operands, explore
@@ -97,16 +98,19 @@ def negated(test: Any) -> Any:
 def alarm(test: Any) -> bool:
     """A test that raises where it holds: for values it never does, in what a model accepts."""
     which = condition(test)
-    if isinstance(which, Open):
-        return False if which.assumed is None else bool(which.assumed)
-    return which
+    return which if isinstance(which, bool) else _of_sizes(which, False)
 
 
 def asserted(test: Any) -> bool:
     which = condition(test)
-    if isinstance(which, Open):
-        return True if which.assumed is None else bool(which.assumed)
-    return which
+    return which if isinstance(which, bool) else _of_sizes(which, True)
+
+
+def _of_sizes(test: Open, of_values: bool) -> bool:
+    """What torch makes of a test of sizes; `of_values` where values decide it."""
+    if test.assumed is None or free_unbacked_symbols(test.assumed):
+        return of_values
+    return bool(test.assumed)
 
 
 def _tensor(test: Any) -> Tensor:

@@ -6,7 +6,7 @@ import ast
 import linecache
 import os
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dis import get_instructions
 from functools import lru_cache
@@ -33,23 +33,55 @@ recurrences of Mamba, RWKV and linear attention)."""
 _CACHED: type = type(lru_cache(str))
 
 
+class _Rewriting:
+    """What is rewritten while a model is traced, and what could be if it turns out to need it."""
+
+    def __init__(self, model: nn.Module, stack: ExitStack) -> None:
+        self._stack = stack
+        self._spared: dict[tuple[str, int, str], FunctionType] = {}
+        for function in list(functions(model)):
+            code = function.__code__
+            if _is_exportable(code) and not _loops(code):
+                self._spared[_place(code)] = function
+            else:
+                self._rewrite(function)
+
+    def relent(self, codes: Iterable[CodeType]) -> bool:
+        innermost = next(filter(_is_exportable, codes), None)
+        spared = self._spared.pop(_place(innermost), None) if innermost else None
+        return spared is not None and self._rewrite(spared)
+
+    def _rewrite(self, function: FunctionType) -> bool:
+        _uncache(function, self._stack)
+        code = _rewritten(function)
+        if code:
+            self._stack.enter_context(_swapped(function, code))
+        return bool(code)
+
+
+_active: list[_Rewriting] = []
+
+
 @contextmanager
 def rewritten(model: nn.Module) -> Iterator[None]:
-    """The functions that the model is made of, each with its branches and loops as closures."""
+    """The functions that the model is made of, each with its branches and loops as closures.
+
+    Of an exportable package those that hold a loop over a range, and what `relent` is given.
+    """
     with ExitStack() as stack:
-        for function in list(functions(model)):
-            _uncache(function, stack)
-            if code := _rewritten(function):
-                stack.enter_context(_swapped(function, code))
+        _active.append(_Rewriting(model, stack))
+        stack.callback(_active.pop)
         stack.enter_context(runtime.tracing(model))
         yield
 
 
-def functions(model: nn.Module) -> Iterator[FunctionType]:
-    """The user's: methods of the model's classes, and what they name, near and far.
+def relent(codes: Iterable[CodeType]) -> bool:
+    """Rewrite the innermost function of an exportable package, if it was spared until now."""
+    return _active[-1].relent(codes)
 
-    Of an exportable package only the functions that hold a loop over a range.
-    """
+
+def functions(model: nn.Module) -> Iterator[FunctionType]:
+    """The user's: methods of the model's classes, and what they name, near and far."""
     seen: set[int] = set()
     waiting: list[Any] = [
         value
@@ -62,13 +94,9 @@ def functions(model: nn.Module) -> Iterator[FunctionType]:
         if function is None or id(function) in seen:
             continue
         seen.add(id(function))
-        code = function.__code__
-        exportable = _is_exportable(code)
-        if not exportable and not _is_users(code):
-            continue
-        if not exportable or _loops(code):
+        if _is_exportable(function.__code__) or _is_users(function.__code__):
             yield function
-        waiting += _named(function)
+            waiting += _named(function)
 
 
 def _function(value: Any) -> FunctionType | None:
@@ -101,6 +129,10 @@ def _named(function: FunctionType) -> Iterator[Any]:
             yield cell.cell_contents
         except ValueError:  # not bound yet
             continue
+
+
+def _place(code: CodeType) -> tuple[str, int, str]:
+    return code.co_filename, code.co_firstlineno, code.co_name
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

@@ -50,7 +50,7 @@ def _matrix(loop: ast.For) -> str | None:
     target = loop.body[2].targets[0]
     if not isinstance(target, ast.Subscript) or not isinstance(target.value, ast.Name):
         return None
-    limit = getattr(loop.iter, "args", [None, None])[-1]
+    limit = loop.iter.args[-1] if isinstance(loop.iter, ast.Call) and loop.iter.args else None
     given = {"i": loop.target, "a": target.value, "n": limit}
     for n, part in zip(("row", "sub"), loop.body[:2], strict=True):
         given[n] = part.targets[0] if isinstance(part, ast.Assign) else None

@@ -35,6 +35,9 @@ _COMPARISONS = {
 _BUILTINS = {"range", "len", "int", "float", "max", "min"}
 """Functions of Python that take sizes and tensors and want plain numbers: `sizes.py` stands in."""
 
+_WHOLE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Global, ast.Nonlocal)
+"""Statements that hold no expression of the function's own."""
+
 _PYTHON_TESTS = {"isinstance", "issubclass", "hasattr", "callable", "is_scripting", "is_tracing"}
 
 
@@ -182,7 +185,7 @@ class _Rewriter:
 
     def inside(self, statement: ast.stmt, *, tail: bool) -> ast.stmt:
         """A statement that stays: what stands in it is rewritten."""
-        if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        if isinstance(statement, _WHOLE):
             return statement
         for field, value in ast.iter_fields(statement):
             if isinstance(value, list) and value and isinstance(value[0], ast.stmt):
