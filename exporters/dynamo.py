@@ -92,8 +92,11 @@ def _write(
 ) -> None:
     translations = {op: how for family in families for op, how in family.translations.items()}
     program._guards_code = []  # judged by now; traced once more, they would fix what they ask about
+    # ONNX has no assertions, and of some expressions torch cannot write them.
+    unasserted = torch._dynamo.config.patch(do_not_emit_runtime_asserts=True)
     try:
-        with torch.no_grad():  # with gradients, a branch between two sizes is traced once too often
+        # With gradients, a branch between two sizes is traced once too often.
+        with unasserted, torch.no_grad():
             result = torch.onnx.export(
                 program,
                 dynamo=True,

@@ -1,6 +1,7 @@
 """any and all along an axis of a tensor that has none: PyTorch takes axis 0, ONNX refuses it.
 
-torch.onnx wrote a ReduceMax over axis 0 of a scalar, which no runtime loads.
+torch.onnx wrote a ReduceMax over axis 0 of a scalar, which no runtime loads. And it does not know
+the question behind a check of values (`torch._check_tensor_all` in deformable attention).
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ def _any(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
 _ATEN = torch.ops.aten
 FAMILY = Family(
     "scalars",
-    decompositions=dict.fromkeys(
-        (_ATEN.any.dim, _ATEN.all.dim, _ATEN.any.dims, _ATEN.all.dims), _any
-    ),
+    decompositions={
+        **dict.fromkeys((_ATEN.any.dim, _ATEN.all.dim, _ATEN.any.dims, _ATEN.all.dims), _any),
+        _ATEN._is_all_true.default: lambda x: x.all(),
+    },
 )

@@ -30,6 +30,10 @@ _EXPORTABLE = ("transformers",)
 """Packages whose models are written to be exported as they are, but for loops over a length (the
 recurrences of Mamba, RWKV and linear attention)."""
 
+_CONVERSIONS = ("torch_int", "torch_float")
+"""transformers' own int and float, of which some 60 of its models make sizes: they would fix them
+(the position embeddings of DEIMv2)."""
+
 _CACHED: type = type(lru_cache(str))
 
 
@@ -97,6 +101,8 @@ def functions(model: nn.Module) -> Iterator[FunctionType]:
         if _is_exportable(function.__code__) or _is_users(function.__code__):
             yield function
             waiting += _named(function)
+        elif function.__name__ in _CONVERSIONS:
+            yield function
 
 
 def _function(value: Any) -> FunctionType | None:

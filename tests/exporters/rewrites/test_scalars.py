@@ -25,3 +25,21 @@ def test_a_scalar_is_its_own_reduction(tmp_path: Path) -> None:
         (Reduced(), signature), tmp_path / "m.onnx", exporters=["onnxport"], budget=2.0
     )
     assert exported.report.holds
+
+
+class Checked(nn.Module):
+    """As deformable attention: what it was given fits together."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        torch._check_tensor_all(x.abs() >= 0)
+        return x * 2
+
+
+def test_a_check_of_values_is_dropped(tmp_path: Path) -> None:
+    exported = toolkit.export(
+        (Checked(), "x: float32[n, 3]; where n = 1..5"),
+        tmp_path / "m.onnx",
+        exporters=["onnxport"],
+        budget=2.0,
+    )
+    assert exported.report.holds
