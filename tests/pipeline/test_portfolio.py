@@ -85,6 +85,19 @@ def test_one_that_fails_is_a_line_and_the_next_is_tried(
     assert exported.artifact.provenance.exporter == "good"
 
 
+def test_the_same_program_is_not_traced_again_for_finer_arithmetic(
+    installed: dict[str, Callable[..., Any]], tmp_path: Path
+) -> None:
+    installed.update({"onnxport": _refuse, "onnxport-precise": _hang, "good": _good})
+    exported = toolkit.export(
+        models.linear(),
+        tmp_path / "m.onnx",
+        exporters=["onnxport", "onnxport-precise", "good"],
+        budget=1.0,
+    )
+    assert [a.exporter for a in exported.attempts] == ["onnxport", "good"]
+
+
 def test_sizes_at_which_the_model_decides_are_in_the_file_and_are_cases(
     installed: dict[str, Callable[..., Any]], tmp_path: Path
 ) -> None:

@@ -41,6 +41,9 @@ DEFAULT_ORDER = (
     *("onnxport", "onnxport-precise", "dynamo", "dynamo-strict"),
     *("torchscript", "script", "transformers"),
 )
+_FINER = {"onnxport-precise": "onnxport"}
+"""The same program with other arithmetic: of use only where the first one's file differs."""
+
 _OTHER_OPSETS = (18, 21, 23)
 """Tried where a runtime cannot load what came out: a kernel may be missing for one version only."""
 
@@ -166,7 +169,10 @@ class _Tour:
 
     def candidates(self) -> Iterator[tuple[str, int]]:
         opset = self.plan.opset or min(versions.OPSET, self._aim.opset)
-        yield from ((name, opset) for name in self.plan.exporters)
+        for name in self.plan.exporters:
+            outcomes = {a.exporter: a.outcome for a in self.attempts}
+            if outcomes.get(_FINER.get(name, ""), "differs") == "differs" or self.plan.every:
+                yield name, opset
         if self._unloadable and not self.plan.opset:
             others = (n for n in _OTHER_OPSETS if n != opset and n <= self._aim.opset)
             yield from ((self.plan.exporters[0], n) for n in others)
