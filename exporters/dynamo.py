@@ -116,6 +116,8 @@ class _Found(NamedTuple):
     """It was traced `_OBLIVIOUS`."""
     doubts: Sequence[str] = ()
     """What torch took for true of sizes, and may not be."""
+    behind: Sequence[guards.Frames] = ()
+    """The functions in which it did."""
 
 
 def _program(model: LoadedModel, strict: bool, families: Sequence[Family]) -> _Found:
@@ -136,7 +138,7 @@ def _program(model: LoadedModel, strict: bool, families: Sequence[Family]) -> _F
         if not found.doubts:
             return found
         doubtful = doubtful or found
-        if not _relent(families, _behind(found.doubts, model, strict)):
+        if not _relent(families, found.behind):
             return doubtful
 
 
@@ -145,33 +147,28 @@ def _relent(families: Sequence[Family], stopped: Sequence[guards.Frames]) -> boo
     return any(relented)
 
 
-def _behind(doubts: Sequence[str], model: LoadedModel, strict: bool) -> list[guards.Frames]:
-    """The functions in which torch took this for true, seen while it traces once more."""
-    inputs = example(model.signature, model.examples)
-    with guards.watching() as watch, suppress(Exception):
-        _exported(model.flat(), inputs, _shapes(model.signature), strict)
-    return watch.behind(doubts)
-
-
 def _traced(model: LoadedModel, *, strict: bool, once: bool) -> _Found:
     """`once`: from one example, as torch does it. Raises ExportRefused as `_program` does."""
     flat, inputs = model.flat(), example(model.signature, model.examples)
     program, violated = None, None
     try:
-        program = _exported(flat, inputs, _shapes(model.signature), strict)
+        with guards.watching() as seen:
+            program = _exported(flat, inputs, _shapes(model.signature), strict)
     except Exception as error:
         if "Constraints violated" not in str(error):
             raise refused(error, model.module) from error
         violated = error
     second: _Found | None = None
     if program is not None and not guards.limits(program, model.signature):
-        second = _Found(program, False, guards.broken(program, model.signature))
+        doubts = guards.broken(program, model.signature)
+        second = _Found(program, False, doubts, seen.behind(doubts))
         if not second.doubts:
             return second
     for oblivious, others in () if once else _others(model.signature, inputs):
         other = _unlimited(flat, others, model.signature, strict, oblivious)
         if other is not None:
-            found = _Found(other, oblivious, guards.broken(other, model.signature))
+            doubts = guards.broken(other, model.signature)
+            found = _Found(other, oblivious, doubts, seen.behind(doubts))
             if not found.doubts:
                 return found
             second = second or found
