@@ -45,7 +45,8 @@ class Case:
         fill, seed = values.pop("fill", "uniform"), values.pop("seed", "0")
         names = {d.name for d in signature.dims}
         numbers = all(v.isdigit() for v in (*values.values(), seed))
-        if set(values) != names or fill not in (*examples.FILLS, GIVEN) or not numbers:
+        known = (*examples.FILLS, *examples.SPECIAL, GIVEN)
+        if set(values) != names or fill not in known or not numbers:
             shown = ",".join([*(f"{n}=3" for n in sorted(names)), "fill=uniform", "seed=0"])
             raise UsageError(f"'{text}' is not a case of this model", f"write {shown}")
         return cls(tuple((n, int(v)) for n, v in values.items()), fill, int(seed))
@@ -71,6 +72,7 @@ def plan(
     limit: int = 128,
     given: Sequence[Feeds] = (),
     boundaries: Mapping[str, Sequence[int]] | None = None,
+    special: bool = True,
 ) -> list[Case]:
     """At most `limit` cases over the whole signature, those that matter most first.
 
@@ -81,13 +83,16 @@ def plan(
     Then sizes that no exporter saw (`traced`), those on either side of where the model decides by a
     size (`boundaries`), then 1 and each end of each dimension, values at
     their ends and zeros, equal and reversed sizes, primes; then every size of each dimension in
-    turn, with random fills. With 64 sizes or fewer a dimension is covered completely.
+    turn, with random fills. With 64 sizes or fewer a dimension is covered completely. Each
+    `special` fill that the ranges allow is one case, after the other fills.
     """
     examples.require_given(signature, given)
     if signature.from_data:
         return _given(signature, given[:limit])
     first = _given(signature, given[: max(1, limit // 2)])
-    return [*first, *_drawn(signature, traced or {}, boundaries or {}, seed, limit - len(first))]
+    fills = [*_telling_fills(signature), *(_special_fills(signature) if special else ())]
+    sizes = list(_telling_sizes(signature, traced or {}, boundaries or {}))
+    return [*first, *_drawn(signature, sizes, fills, seed, limit - len(first))]
 
 
 def _given(signature: Signature, given: Sequence[Feeds]) -> list[Case]:
@@ -96,22 +101,18 @@ def _given(signature: Signature, given: Sequence[Feeds]) -> list[Case]:
 
 
 def _drawn(
-    signature: Signature,
-    traced: Mapping[str, int],
-    boundaries: Mapping[str, Sequence[int]],
-    seed: int,
-    limit: int,
+    signature: Signature, sizes: list[Sizes], fills: list[str], seed: int, limit: int
 ) -> list[Case]:
     rng = np.random.default_rng(seed)
-    sizes = list(_telling_sizes(signature, traced, boundaries))
-    fills = list(_telling_fills(signature))
     wanted = list(_interleaved(sizes, fills))
-    more = islice(_random(signature, fills, rng), 4 * limit)
+    usual = [fill for fill in fills if fill not in examples.SPECIAL]
+    more = islice(_random(signature, usual, rng), 4 * limit)
     unique = dict.fromkeys((tuple(s.items()), fill) for s, fill in (*wanted, *more))
     if signature.dims:
         chosen = list(unique)[:limit]
     else:  # nothing but values can vary
-        chosen = list(islice(cycle(unique), min(limit, 6 * len(fills))))
+        again = cycle((at, fill) for at, fill in unique if fill in usual)
+        chosen = [*unique, *islice(again, 5 * len(usual))][:limit]
     return [Case(at, fill, seed + n) for n, (at, fill) in enumerate(chosen)]
 
 
@@ -150,6 +151,16 @@ def _telling_fills(signature: Signature) -> Iterator[str]:
         yield from ("low", "high", "ends")
     if any(v is None or not (isfinite(v.low) and isfinite(v.high)) for v in ranges):
         yield "large"
+    if any(map(examples.is_mask, signature.inputs)):
+        yield "padding"
+    if not all(map(examples.is_mask, signature.inputs)):
+        yield from ("equal", "ties")
+
+
+def _special_fills(signature: Signature) -> Iterator[str]:
+    for fill in examples.SPECIAL:
+        if any(examples.offers(spec, fill) for spec in signature.inputs):
+            yield fill
 
 
 def _interleaved(sizes: list[Sizes], fills: list[str]) -> Iterator[tuple[Sizes, str]]:

@@ -194,7 +194,8 @@ def _nudged(array: np.ndarray, ulps: float, rng: np.random.Generator) -> np.ndar
     wide = array.astype(np.float64)
     finite = wide[np.isfinite(wide)]
     usual = float(np.sqrt(np.mean(finite**2))) if finite.size else 0.0
-    step = np.where(wide == 0.0, usual or 1.0, np.abs(wide)) * ulps * epsilon(str(array.dtype))
+    size = np.where(np.isfinite(wide), np.abs(wide), 0.0)  # infinity moved by an ulp is no NaN
+    step = np.where(wide == 0.0, usual or 1.0, size) * ulps * epsilon(str(array.dtype))
     signs = rng.integers(0, 2, array.shape) * 2 - 1
     return np.asarray(wide + signs * step).astype(array.dtype)
 

@@ -21,10 +21,17 @@ class CaseResult:
     judgements: tuple[Judgement, ...] = ()
     problem: str = ""
     seconds: float = 0.0
+    excused: str = ""
+    """Why a departure here is no difference: neither a failure nor proven."""
+
+    @property
+    def proven(self) -> bool:
+        return not self.problem and all(j.holds for j in self.judgements)
 
     @property
     def holds(self) -> bool:
-        return not self.problem and all(j.holds for j in self.judgements)
+        """Proven, or excused."""
+        return bool(self.excused) or self.proven
 
     @property
     def ratio(self) -> float:
@@ -32,7 +39,7 @@ class CaseResult:
 
     @property
     def rounding(self) -> bool:
-        """Held on appeal: see `Judgement.rounding`."""
+        """Proven on appeal: see `Judgement.rounding`."""
         return any(j.rounding for j in self.judgements)
 
     @property
@@ -70,7 +77,8 @@ class ParityReport:
 
     @property
     def holds(self) -> bool:
-        return bool(self.results) and not self.problems and not self.failures
+        proven = any(r.proven for r in self.results)
+        return proven and not self.problems and not self.failures
 
     @property
     def exit_code(self) -> int:
@@ -79,19 +87,25 @@ class ParityReport:
     @property
     def remarks(self) -> tuple[str, ...]:
         """The notes, and a word on cases that hold only because the graph is right in float64."""
-        excused = [r for r in self.results if r.holds and r.rounding]
-        if not excused:
-            return self.notes
-        worst = max(excused, key=lambda r: r.ratio)
-        return (
-            *self.notes,
-            f"in {len(excused)} cases the runtime rounds up to {worst.ratio:.3g}x as much as"
-            f" PyTorch ({worst.case}); the graph itself is right there, evaluated in float64",
-        )
+        notes = [*self.notes]
+        if rounded := [r for r in self.results if r.proven and r.rounding]:
+            worst = max(rounded, key=lambda r: r.ratio)
+            notes.append(
+                f"in {len(rounded)} cases the runtime rounds up to {worst.ratio:.3g}x as much as"
+                f" PyTorch ({worst.case}); the graph itself is right there, evaluated in float64"
+            )
+        for why in dict.fromkeys(r.excused for r in self.results if r.excused):
+            same = [r.case for r in self.results if r.excused == why]
+            count = (
+                f"{len(same)} cases are not counted" if len(same) > 1 else "a case is not counted"
+            )
+            notes.append(f"{count}: {why} ({same[0]})")
+        return tuple(notes)
 
     @property
     def worst(self) -> CaseResult | None:
-        return max(self.results, key=lambda r: r.ratio, default=None)
+        """Of the cases that are not excused."""
+        return max((r for r in self.results if not r.excused), key=lambda r: r.ratio, default=None)
 
     @property
     def reason(self) -> str:
@@ -101,7 +115,9 @@ class ParityReport:
         if self.failures:
             first = self.failures[0]
             return f"{first.reason} ({first.case})"
-        return "" if self.results else "no case was run"
+        if not self.results:
+            return "no case was run"
+        return "" if self.holds else f"nothing was proven: {self.results[0].excused}"
 
     @property
     def summary(self) -> str:
@@ -109,7 +125,7 @@ class ParityReport:
         if not self.holds:
             return self.reason
         domain = f" ({self.coverage})" if self.coverage else ""
-        told = f"holds on {len(self.results)} cases{domain}"
+        told = f"holds on {sum(r.proven for r in self.results)} cases{domain}"
         if self.fidelity or self.worst is None:
             return told
         return f"{told}, worst error {self.worst.ratio:.2g}x that of float32"
@@ -118,7 +134,9 @@ class ParityReport:
     def covered(self) -> dict[str, tuple[int, ...]]:
         """The sizes of each dimension at which it was run and holds."""
         return {
-            dim.name: tuple(sorted({dict(r.case.sizes)[dim.name] for r in self.results if r.holds}))
+            dim.name: tuple(
+                sorted({dict(r.case.sizes)[dim.name] for r in self.results if r.proven})
+            )
             for dim in self.signature.dims
         }
 
@@ -157,6 +175,7 @@ class ParityReport:
                 }
                 for r in self.failures
             ],
+            "excused": [{"case": str(r.case), "why": r.excused} for r in self.results if r.excused],
             "problems": list(self.problems),
             "notes": list(self.remarks),
         }

@@ -18,6 +18,7 @@ from toolkit.errors import InputError, UsageError
 from toolkit.examples import Feeds
 from toolkit.inference.data import Data, from_arrays, open_data
 from toolkit.inference.isolated import IsolatedSession
+from toolkit.ordering import orders_numbers
 from toolkit.parity.cases import Case, plan
 from toolkit.parity.compare import compare
 from toolkit.parity.declared import input_problems
@@ -151,6 +152,7 @@ def check_artifact(
             seed=seed,
             limit=limit,
             given=given,
+            special=not lossy,
         )
     with candidate_session(artifact, signature, runtime=runtime, device=device) as session:
         judge = Judge(
@@ -158,6 +160,7 @@ def check_artifact(
             _ANYTHING if lossy else tolerance or Tolerance(),
             exact=LazyFloat64(artifact, signature),
             declared=session.outputs,
+            ordered=partial(orders_numbers, artifact),
         )
         evidence = compare(
             session,
