@@ -19,8 +19,25 @@ from toolkit.cli import options
 @options.budget("30s", "Decides how many cases run.")
 @options.seed
 @click.option("--cases", "limit", default=128, show_default=True, help="At most so many.")
-@click.option("--case", default="", metavar="TEXT", help="Only this one, as printed by a failure.")
+@click.option(
+    "--case", default="", metavar="TEXT|FILE", help="Only this one, as a failure printed or saved."
+)
+@click.option(
+    "--save",
+    type=options.PATH,
+    metavar="FILE.npz",
+    help="Write the smallest failure.",
+)
+@click.option("--runtime", default="", metavar="NAME", help="Runs MODEL; onnxruntime or pytorch.")
+@click.option("--against-runtime", default="", metavar="NAME", help="Runs the original.")
 @options.device("cpu")
+@click.option(
+    "--against-device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="cpu",
+    show_default=True,
+    help="Where the original runs.",
+)
 @options.data
 @options.min_sqnr
 @click.option("--rtol", type=float, help="A fixed relative tolerance instead of the verdict.")
@@ -35,7 +52,11 @@ def check(
     seed: int,
     limit: int,
     case: str,
+    save: Path | None,
+    runtime: str,
+    against_runtime: str,
     device: str,
+    against_device: str,
     data: Path | None,
     min_sqnr: float | None,
     rtol: float | None,
@@ -58,11 +79,15 @@ def check(
             weights=weights,
             signature=signature,
             data=data,
+            runtime=runtime,
+            against_runtime=against_runtime,
             device=device,
+            against_device=against_device,
             budget=budget,
             seed=seed,
             limit=limit,
             case=case,
+            save=save,
             tolerance=toolkit.Tolerance(rtol=rtol, atol=atol) if explicit else None,
             fidelity=toolkit.Budget(min_sqnr=min_sqnr) if min_sqnr is not None else None,
             listener=live,
@@ -71,13 +96,16 @@ def check(
         lines.print_json(report.to_dict())
     else:
         lines.show_parity(report, _rerun())
+        if save and report.failures:
+            lines.print_lines([("saved", f"{save}, for --case")], indent="  ")
     sys.exit(report.exit_code)
 
 
 def _rerun() -> str:
     """This command without a case of its own."""
     words = ["onnxport", *sys.argv[1:]]
-    if "--case" in words:
-        at = words.index("--case")
-        del words[at : at + 2]
+    for option in ("--case", "--save"):
+        if option in words:
+            at = words.index(option)
+            del words[at : at + 2]
     return shlex.join(words)

@@ -1,7 +1,8 @@
 """Which inputs a check runs, most telling first. Pure: the same signature and seed, the same cases.
 
 A case is sizes, a fill and a seed, and its text reruns it: `batch=3,tokens=7,fill=zeros,seed=4`.
-`fill=given,seed=K` is example number K of those that came with the model, at its own sizes.
+`fill=given,seed=K` is example number K of those that came with the model, at its own sizes. What
+follows sets values: `fill=zeros,seed=0,x[0,2]=1` (`toolkit.parity.edits`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import numpy as np
 from toolkit import examples
 from toolkit.errors import UsageError
 from toolkit.examples import Feeds
+from toolkit.parity import edits
+from toolkit.parity.edits import Edit
 from toolkit.signature import Dim, Signature
 
 Sizes = dict[str, int]
@@ -33,15 +36,21 @@ class Case:
     sizes: tuple[tuple[str, int], ...]
     fill: str
     seed: int
+    edits: tuple[Edit, ...] = ()
+    """Values that are set on top of the fill."""
+    origin: str = ""
+    """The file that holds its arrays, which is then its text."""
 
     def __str__(self) -> str:
         parts = [f"{name}={size}" for name, size in self.sizes]
-        return ",".join([*parts, f"fill={self.fill}", f"seed={self.seed}"])
+        parts += [f"fill={self.fill}", f"seed={self.seed}", *map(str, self.edits)]
+        return self.origin or ",".join(parts)
 
     @classmethod
     def parse(cls, text: str, signature: Signature) -> Case:
         """Read the text of a case. Raises UsageError where it does not fit the signature."""
-        values = dict(part.partition("=")[::2] for part in text.split(","))
+        parts, edited = edits.split(text)
+        values = dict(part.partition("=")[::2] for part in parts)
         fill, seed = values.pop("fill", "uniform"), values.pop("seed", "0")
         names = {d.name for d in signature.dims}
         numbers = all(v.isdigit() for v in (*values.values(), seed))
@@ -49,19 +58,22 @@ class Case:
         if set(values) != names or fill not in known or not numbers:
             shown = ",".join([*(f"{n}=3" for n in sorted(names)), "fill=uniform", "seed=0"])
             raise UsageError(f"'{text}' is not a case of this model", f"write {shown}")
-        return cls(tuple((n, int(v)) for n, v in values.items()), fill, int(seed))
+        sizes = {n: int(v) for n, v in values.items()}
+        changes = tuple(edits.parse(part, signature, sizes) for part in edited)
+        return cls(tuple(sizes.items()), fill, int(seed), changes)
 
     def feeds(self, signature: Signature, given: Sequence[Feeds] = ()) -> Feeds:
         """One array an input; the same every time. Raises UsageError where it was not given."""
         if self.fill == GIVEN:
             if self.seed < len(given):
-                return given[self.seed]
+                return edits.applied(given[self.seed], self.edits)
             raise UsageError(
                 f"'{self}' is an example, and {len(given)} are given",
                 "pass those that the check had: its source's own, or --data",
             )
         rng = np.random.default_rng([self.seed, *(size for _, size in self.sizes)])
-        return examples.feeds(signature, dict(self.sizes), self.fill, rng)
+        drawn = examples.feeds(signature, dict(self.sizes), self.fill, rng)
+        return edits.applied(drawn, self.edits)
 
 
 def plan(

@@ -10,7 +10,7 @@ import numpy as np
 
 from toolkit.dtypes import DTYPES
 from toolkit.errors import OnnxportError
-from toolkit.parity import special
+from toolkit.parity import shrinking, special
 from toolkit.parity.cases import GIVEN, Case
 from toolkit.parity.fidelity import Tally
 from toolkit.parity.judging import Judge
@@ -110,6 +110,40 @@ def compare(
         if fail_fast and not result.holds:
             break
     return evidence
+
+
+def smallest(
+    candidate: Session,
+    reference: Reference,
+    judge: Judge,
+    failure: CaseResult,
+    *,
+    seconds: float,
+) -> CaseResult:
+    """The simplest case found that fails as `failure` does, within so much time."""
+    best = failure
+    end = time.perf_counter() + seconds
+
+    def fails(case: Case) -> bool:
+        nonlocal best
+        if time.perf_counter() > end:
+            return False
+        try:
+            feeds = case.feeds(reference.signature, reference.given)
+            expected = reference.expect(feeds)
+        except OnnxportError:  # simpler, and not what the original accepts
+            return False
+        try:
+            found = judge(case, feeds, expected, candidate.run(feeds))
+        except OnnxportError as error:
+            found = CaseResult(case, problem=error.message)
+        if not shrinking.alike(failure, found):
+            return False
+        best = found
+        return True
+
+    case = shrinking.shrink(failure.case, reference.signature, fails, reference.given)
+    return replace(best, case=case)
 
 
 class _Clock:

@@ -44,7 +44,7 @@ class Judge:
 
     `exact`: the candidate's graph in float64, or None where it cannot be evaluated. `declared`:
     what the file says of its outputs. `ordered`: does the candidate order numbers, or cast them to
-    integers? Asked where NaN comes in (`toolkit.parity.special`).
+    integers? Asked where NaN comes in (`toolkit.parity.special`). `appeals`: so many may be lost.
     """
 
     def __init__(
@@ -55,7 +55,9 @@ class Judge:
         exact: Session | None = None,
         declared: tuple[Declared, ...] = (),
         ordered: Callable[[], bool] = lambda: False,
+        appeals: int = _LOST,
     ) -> None:
+        self._appeals = appeals
         self._reference, self._tolerance = reference, tolerance
         self._ordered = ordered
         self._exact, self._declared = exact, declared
@@ -123,7 +125,7 @@ class Judge:
             return judgements
         noise = self._reference.noise(case, feeds, expected)
         judgements = self._judged(got, expected, noise)
-        if self._lost < _LOST and any(_is_doubtful(j, got) for j in judgements):
+        if self._lost < self._appeals and any(_is_doubtful(j, got) for j in judgements):
             return self._appealed(case, feeds, expected, got, noise, judgements)
         return judgements
 

@@ -70,6 +70,8 @@ class ParityReport:
     """The largest magnitude that each output reached in the reference."""
     fidelity: tuple[Fidelity, ...] = ()
     """Of a lossy candidate: what it was judged by, instead of the error of float32."""
+    smallest: CaseResult | None = None
+    """The simplest case found that fails as the first failure does."""
 
     @property
     def failures(self) -> tuple[CaseResult, ...]:
@@ -153,7 +155,7 @@ class ParityReport:
         return ", ".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
-        worst = self.worst
+        worst, least = self.worst, self.smallest
         return {
             "holds": self.holds,
             "candidate": self.candidate,
@@ -175,6 +177,7 @@ class ParityReport:
                 }
                 for r in self.failures
             ],
+            "smallest": {"case": str(least.case), "reason": least.reason} if least else None,
             "excused": [{"case": str(r.case), "why": r.excused} for r in self.results if r.excused],
             "problems": list(self.problems),
             "notes": list(self.remarks),

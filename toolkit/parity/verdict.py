@@ -107,7 +107,8 @@ def _refused(output: str, reason: str, kind: str) -> Judgement:
 
 def spread(truth: np.ndarray, samples: Sequence[np.ndarray]) -> float:
     """The largest finite change of an output among samples of the same shape, against `truth`."""
-    finite = [np.abs(_wide(s) - truth) for s in samples if s.shape == truth.shape]
+    with np.errstate(invalid="ignore"):
+        finite = [np.abs(_wide(s) - truth) for s in samples if s.shape == truth.shape]
     return max((float(d[np.isfinite(d)].max(initial=0.0)) for d in finite), default=0.0)
 
 

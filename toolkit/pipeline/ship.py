@@ -19,10 +19,10 @@ from toolkit.optimize.simplify import Simplified
 from toolkit.parity.fidelity import Budget
 from toolkit.parity.reference import Reference
 from toolkit.pipeline import infer
-from toolkit.pipeline.check import reference_model
 from toolkit.pipeline.export import keep_log
 from toolkit.pipeline.portfolio import Exported, Plan, default_order, export_model
 from toolkit.pipeline.quantize import Metric, Quantized, best, calibration_data, quantize_artifact
+from toolkit.pipeline.references import reference_model
 from toolkit.pipeline.simplify import simplify_artifact
 from toolkit.pipeline.subjects import opened_source
 from toolkit.progress import SILENT, Listener

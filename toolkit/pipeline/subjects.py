@@ -12,7 +12,6 @@ import numpy as np
 
 from toolkit.artifact import Declared, OnnxArtifact, located, open_artifact
 from toolkit.errors import UsageError
-from toolkit.inference.isolated import IsolatedSession
 from toolkit.plugins import Session
 from toolkit.signature import Signature
 
@@ -109,12 +108,3 @@ def _matched(names: list[str], declared: tuple[Declared, ...]) -> dict[str, str]
     if set(theirs) == set(names) or len(theirs) != len(names):
         return {name: name for name in names if name in theirs}
     return dict(zip(names, theirs, strict=True))
-
-
-@contextmanager
-def candidate_session(
-    artifact: OnnxArtifact, signature: Signature, *, runtime: str, device: str
-) -> Iterator[Renamed]:
-    """The file as it lies on disk, in a fresh process."""
-    with IsolatedSession(artifact, runtime=runtime, device=device) as session:
-        yield Renamed(session, signature, artifact)

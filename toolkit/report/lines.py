@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -70,12 +71,13 @@ def show_parity(report: ParityReport, rerun: str) -> None:
 
 def _facts(report: ParityReport, rerun: str) -> list[tuple[str, str]]:
     facts = [("problem", p) for p in report.problems]
-    failures, cases = report.failures, len(report.results)
+    failures, cases, least = report.failures, len(report.results), report.smallest
     if failures:
         facts += [
             ("first", failures[0].reason),
             ("case", str(failures[0].case)),
-            ("rerun", f"{rerun} --case {failures[0].case}"),
+            *([("smallest", str(least.case)), ("", least.reason)] if least else []),
+            ("rerun", f"{rerun} --case {shlex.quote(str((least or failures[0]).case))}"),
             ("failing", f"{len(failures)} of {cases} cases"),
         ]
     else:
