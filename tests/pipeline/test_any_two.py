@@ -103,3 +103,19 @@ def test_a_number_for_nan_is_found_between_two_modules() -> None:
     report = toolkit.check((Plain(), SIGNATURE), against=(Imputed(), SIGNATURE))
     assert {r.case.fill for r in report.failures} == {"nan"}
     assert np.isnan(float(report.failures[0].reason.split()[2].rstrip(",")))
+
+
+def test_several_subjects_are_held_against_each_other(file: Path, tmp_path: Path) -> None:
+    other = (Steps(0.5), SIGNATURE)
+    matrix = toolkit.check_all([(Steps(1.0), SIGNATURE), file, other, file], limit=12)
+    assert matrix.groups == [[0, 1, 3], [2]]
+    assert not matrix.holds
+    assert set(matrix.reports) == {(1, 0), (2, 0), (3, 0), (1, 2), (3, 1), (3, 2)}
+    assert [p["holds"] for p in matrix.to_dict()["pairs"]] == [
+        True,
+        False,
+        True,
+        False,
+        True,
+        False,
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,7 +13,7 @@ from toolkit.cli import options
 
 
 @click.command()
-@click.argument("model")
+@click.argument("models", metavar="MODEL...", nargs=-1, required=True)
 @click.option("--against", metavar="SOURCE|FILE", help="The original; by default the file's own.")
 @options.weights
 @options.signature
@@ -27,6 +28,12 @@ from toolkit.cli import options
     type=options.PATH,
     metavar="FILE.npz",
     help="Write the smallest failure.",
+)
+@click.option(
+    "--golden",
+    type=options.PATH,
+    metavar="FILE",
+    help="Record the original's outputs (.safetensors), to be held --against elsewhere.",
 )
 @click.option("--runtime", default="", metavar="NAME", help="Runs MODEL; onnxruntime or pytorch.")
 @click.option("--against-runtime", default="", metavar="NAME", help="Runs the original.")
@@ -44,7 +51,7 @@ from toolkit.cli import options
 @click.option("--atol", type=float, help="A fixed absolute tolerance instead of the verdict.")
 @options.as_json
 def check(
-    model: str,
+    models: tuple[str, ...],
     against: str | None,
     weights: Path | None,
     signature: str | None,
@@ -53,6 +60,7 @@ def check(
     limit: int,
     case: str,
     save: Path | None,
+    golden: Path | None,
     runtime: str,
     against_runtime: str,
     device: str,
@@ -65,33 +73,54 @@ def check(
 ) -> None:
     """Prove that MODEL behaves like its original over its whole signature.
 
-    Exits 0 where it does and 1 where it does not. int8 files are judged by --min-sqnr.
+    MODEL and --against are ONNX files, bundles or PyTorch sources. Several MODELs are held against
+    each other: a table says who agrees with whom. Exits 0 where all do and 1 where not. int8 files
+    are judged by --min-sqnr.
     """
     import toolkit
     from toolkit.report import console, lines
 
+    if len(models) > 1 and (against or save or golden or runtime or against_runtime):
+        raise click.UsageError(
+            "several models are held against each other; --against, --runtime, --save and --golden"
+            " are for one"
+        )
+
     explicit = rtol is not None or atol is not None
     with console.Live() as live:
         live.stage("check")
-        report = toolkit.check(
-            model,
-            against=against,
-            weights=weights,
-            signature=signature,
-            data=data,
-            runtime=runtime,
-            against_runtime=against_runtime,
-            device=device,
-            against_device=against_device,
-            budget=budget,
-            seed=seed,
-            limit=limit,
-            case=case,
-            save=save,
-            tolerance=toolkit.Tolerance(rtol=rtol, atol=atol) if explicit else None,
-            fidelity=toolkit.Budget(min_sqnr=min_sqnr) if min_sqnr is not None else None,
-            listener=live,
-        )
+        options: dict[str, Any] = {
+            "weights": weights,
+            "signature": signature,
+            "data": data,
+            "device": device,
+            "against_device": against_device,
+            "budget": budget,
+            "seed": seed,
+            "limit": limit,
+            "case": case,
+            "tolerance": toolkit.Tolerance(rtol=rtol, atol=atol) if explicit else None,
+            "fidelity": toolkit.Budget(min_sqnr=min_sqnr) if min_sqnr is not None else None,
+            "listener": live,
+        }
+        if len(models) > 1:
+            matrix = toolkit.check_all(models, **options)
+        else:
+            report = toolkit.check(
+                models[0],
+                against=against,
+                runtime=runtime,
+                against_runtime=against_runtime,
+                save=save,
+                golden=golden,
+                **options,
+            )
+    if len(models) > 1:
+        if as_json:
+            lines.print_json(matrix.to_dict())
+        else:
+            console.show_matrix(matrix)
+        sys.exit(matrix.exit_code)
     if as_json:
         lines.print_json(report.to_dict())
     else:

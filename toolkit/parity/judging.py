@@ -149,8 +149,7 @@ class Judge:
                 j if j.holds or p.holds else replace(j, reason=f"{j.reason} (in float64 as well)")
                 for j, p in zip(judgements, on_paper, strict=True)
             )
-        ulps = min(_MOST_ULPS, float(self._reference.terms(feeds)))
-        drift = ulps / (2 * self._tolerance.factor)  # the factor makes it the bound itself
+        ulps, drift = sums(self._reference.terms(feeds), self._tolerance.factor)
         backward = self._reference.noise(case, feeds, expected, ulps=ulps, drift=drift)
         return tuple(
             replace(j, holds=True, rounding=True)
@@ -192,6 +191,12 @@ class Judge:
         except OnnxportError:
             self._exact = None
             return None
+
+
+def sums(terms: int, factor: float = Tolerance.factor) -> tuple[float, float]:
+    """Ulps by which each of so many terms may be off alone, and by which all may be together."""
+    ulps = min(_MOST_ULPS, float(terms))
+    return ulps, ulps / (2 * factor)  # the factor makes it the bound itself
 
 
 def _is_doubtful(judgement: Judgement, got: Arrays) -> bool:

@@ -62,6 +62,8 @@ class Reference:
         moving: Moving | None = None,
     ) -> None:
         self.given = tuple(given)
+        self.cases: tuple[Case, ...] = ()
+        """The only cases there are, where it can be asked about no other."""
         self._moving = moving
         self._deep = deep
         self.weights = weights

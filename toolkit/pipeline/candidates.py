@@ -16,15 +16,12 @@ from toolkit.inference.isolated import IsolatedSession
 from toolkit.ordering import orders_numbers
 from toolkit.parity.declared import input_problems
 from toolkit.pipeline.references import LazyFloat64
-from toolkit.pipeline.subjects import Renamed
+from toolkit.pipeline.subjects import PYTORCH, Renamed, called
 from toolkit.plugins import Session
 from toolkit.signature import Signature
 
 if TYPE_CHECKING:
     from toolkit.model import LoadedModel
-
-PYTORCH = "pytorch"
-ONNXRUNTIME = "onnxruntime"
 
 
 @dataclass(frozen=True)
@@ -43,11 +40,6 @@ class Candidate:
     """See `toolkit.ordering`. Two modules put NaN in one place: torch's."""
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-
-
-def called(name: str, runtime: str, usual: str = ONNXRUNTIME) -> str:
-    """`model.onnx (reference)` for a subject on another runtime than the usual one."""
-    return name if runtime == usual else f"{name} ({runtime})"
 
 
 @contextmanager

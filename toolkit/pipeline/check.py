@@ -23,17 +23,18 @@ from toolkit.parity.reference import Reference
 from toolkit.parity.results import ParityReport
 from toolkit.parity.verdict import Tolerance
 from toolkit.parity.weights import damaged, unrelated
-from toolkit.pipeline.candidates import (
+from toolkit.pipeline.candidates import Candidate, candidate_file, candidate_model
+from toolkit.pipeline.golden import is_golden, write_golden
+from toolkit.pipeline.references import Asked, opened_reference
+from toolkit.pipeline.rows import opened, over_budget, tallied
+from toolkit.pipeline.subjects import (
     ONNXRUNTIME,
     PYTORCH,
-    Candidate,
-    called,
-    candidate_file,
-    candidate_model,
+    is_file,
+    open_file,
+    opened_source,
+    require_pytorch,
 )
-from toolkit.pipeline.references import reference_file, reference_model
-from toolkit.pipeline.rows import fitting, opened, over_budget, shown_of, tallied
-from toolkit.pipeline.subjects import is_file, open_file, opened_source, origin_of
 from toolkit.progress import SILENT, Listener
 from toolkit.signature import Signature
 
@@ -45,6 +46,9 @@ _UNRELATED = (
     " or seed a source that draws them at random"
 )
 
+
+RECORDING = 0.25
+"""The share of the budget that goes, on top, into recording golden outputs."""
 
 SHRINKING = 0.25
 """The share of the budget that goes, on top, into making the first failure small."""
@@ -67,6 +71,7 @@ def check(
     limit: int = 128,
     case: str = "",
     save: Path | str | None = None,
+    golden: Path | str | None = None,
     tolerance: Tolerance | None = None,
     fidelity: Budget | None = None,
     listener: Listener = SILENT,
@@ -74,58 +79,49 @@ def check(
     """Run `subject` beside its original and judge every output.
 
     `subject` and `against`: an ONNX file, a bundle, a PyTorch source or a module, each on its
-    `runtime` and device (onnxruntime for files, pytorch for the rest). Without `against` it is the
-    source that the file names. Of a file and PyTorch the latter is the original.
+    `runtime` and device (onnxruntime for files, pytorch for the rest); `against` may be a recording
+    as `golden` writes one. Without it the original is the source that the file names, or where that
+    cannot be loaded the recording in its bundle. Of a file and PyTorch the latter is the original.
+
     `signature`: the domain, in place of the one that the file or the model carries.
     `case`: run one case by its text, or the arrays of an .npz. The first failure is made small for
-    a quarter of the budget, and its inputs are written to `save`, an .npz. A lossy file (int8) is
-    judged by `fidelity`, on `data`
-    where it is given; any other by `tolerance`, and `fidelity` where that is passed. `examples`
-    (see `toolkit.given`) are cases too, in place of those that come with the source; so are the
-    rows of `data` where the file is not lossy, or where values come from data only.
+    a quarter of the budget, and its inputs are written to `save`, an .npz. What the original
+    returns is recorded in `golden`, for a quarter of the budget.
+
+    A lossy file (int8) is judged by `fidelity`, on `data` where it is given; any other by
+    `tolerance`, and `fidelity` where that is passed. `examples` (see `toolkit.given`) are cases
+    too, in place of those that come with the source; so are the rows of `data` where the file is
+    not lossy, or where values come from data only.
 
     Raises InputError where the original refuses its own domain or is not deterministic.
     """
-    if not is_file(subject) and is_file(against):
+    if not is_file(subject) and is_file(against) and not is_golden(against):
         subject, against = against, subject
         runtime, against_runtime = against_runtime, runtime
         device, against_device = against_device, device
     artifact = open_file(subject, signature) if is_file(subject) else None
-    if against is None:
-        if artifact is None:
-            raise UsageError(
-                "there is nothing to hold it against", "name it: --against SOURCE|FILE"
-            )
-        against = origin_of(artifact, weights)
+    if against is None and artifact is None:
+        raise UsageError("there is nothing to hold it against", "name it: --against SOURCE|FILE")
+    asked = Asked(signature, weights, data, examples, against_runtime, against_device)
     with ExitStack() as stack:
-        if is_file(against):
-            original = open_file(against, signature)
-            usual = against_runtime or ONNXRUNTIME
-            reference = stack.enter_context(reference_file(original, usual, against_device))
-            shown = shown_of(examples, data, original.signature, artifact)
-            reference.given = fitting(shown or (), original.signature)
-            name = called(original.path.name, usual)
-        else:
-            claimed = signature
-            if artifact is not None and not artifact.assumed:
-                claimed = signature or artifact.signature
-            shown = shown_of(examples, data, claimed, artifact)
-            loading = opened_source(against, signature=claimed, weights=weights, examples=shown)
-            model = stack.enter_context(loading)
-            _require_pytorch(against_runtime)
-            reference, name = reference_model(model, against_device), model.origin
-            reference.notes[:0] = [*model.notes, *_other_weights(model.digest, artifact)]
+        reference, name = opened_reference(against, artifact, asked, stack)
         agreed = reference.signature
+        if golden is not None:
+            listener.stage("golden")
+            write_golden(Path(golden), reference, name, seed=seed, seconds=RECORDING * budget)
+            listener.stage("check")
         if artifact is not None:
             opening = candidate_file(
                 artifact, agreed, runtime=runtime or ONNXRUNTIME, device=device
             )
             candidate = stack.enter_context(opening)
         else:
-            _require_pytorch(runtime)
-            asked = replace(agreed, outputs=())
+            require_pytorch(runtime)
             loading = opened_source(
-                subject, signature=asked, weights=weights, examples=list(reference.given) or None
+                subject,
+                signature=replace(agreed, outputs=()),
+                weights=weights,
+                examples=list(reference.given) or None,
             )
             model = stack.enter_context(loading)
             candidate = candidate_model(model, agreed, runtime=PYTORCH, device=device)
@@ -183,7 +179,8 @@ def check_candidate(
     cases = (
         _one(case, reference)
         if case
-        else plan(
+        else _recorded(reference, lossy)
+        or plan(
             signature,
             traced=made.traced,
             boundaries=made.boundaries,
@@ -241,6 +238,12 @@ def check_candidate(
     )
 
 
+def _recorded(reference: Reference, lossy: bool) -> list[Case]:
+    """The cases of a recording; of those that a lossy file is judged by, the usual ones."""
+    usual = ("fill=uniform", "fill=given")
+    return [c for c in reference.cases if not lossy or any(f in c.origin for f in usual)]
+
+
 def _one(text: str, reference: Reference) -> list[Case]:
     """The case of a text, or of a file of arrays, which then is the only given example."""
     if not text.endswith(".npz"):
@@ -258,14 +261,3 @@ def _one(text: str, reference: Reference) -> list[Case]:
 def _save(feeds: Feeds, path: Path) -> None:
     with atomic.replacing(path) as scratch, scratch.open("wb") as file:
         np.savez(file, **feeds)  # type: ignore[arg-type]
-
-
-def _require_pytorch(runtime: str) -> None:
-    if runtime not in ("", PYTORCH):
-        raise UsageError(f"{runtime} runs no PyTorch source", "export it first: onnxport export")
-
-
-def _other_weights(digest: str, artifact: OnnxArtifact | None) -> list[str]:
-    if artifact is not None and artifact.provenance.weights not in ("", digest):
-        return ["the weights file is not the one that the model was made from"]
-    return []

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 Source = "str | nn.Module | tuple[nn.Module, Signature | str] | LoadedModel"
 Subject = "str | Path | OnnxArtifact | nn.Module | LoadedModel"
 
+PYTORCH, ONNXRUNTIME = "pytorch", "onnxruntime"
+"""The usual runtimes of sources and of files."""
+
 
 def is_file(subject: Any) -> bool:
     """True for what names an ONNX file or a bundle, false for what names PyTorch."""
@@ -108,3 +111,14 @@ def _matched(names: list[str], declared: tuple[Declared, ...]) -> dict[str, str]
     if set(theirs) == set(names) or len(theirs) != len(names):
         return {name: name for name in names if name in theirs}
     return dict(zip(names, theirs, strict=True))
+
+
+def called(name: str, runtime: str, usual: str = ONNXRUNTIME) -> str:
+    """`model.onnx (reference)` for a subject on another runtime than the usual one."""
+    return name if runtime == usual else f"{name} ({runtime})"
+
+
+def require_pytorch(runtime: str) -> None:
+    """Raises UsageError for a runtime of files."""
+    if runtime not in ("", PYTORCH):
+        raise UsageError(f"{runtime} runs no PyTorch source", "export it first: onnxport export")
