@@ -117,3 +117,15 @@ def test_another_result_at_zero_differs(fill: str) -> None:
 
 def test_a_result_below_the_smallest_normal_number_may_be_zero() -> None:
     assert judged("denormal", lambda x: x, np.zeros_like).proven
+
+
+@pytest.mark.parametrize(("values", "excused"), [("", special.UNDECLARED), (" in -inf..inf", "")])
+def test_infinities_count_where_the_signature_names_them(values: str, excused: str) -> None:
+    signature = Signature.parse(f"x: float32[n, 4]{values}\nwhere n = 1..9")
+    original, candidate = np.arctan, lambda x: np.where(np.isinf(x), 0, np.arctan(x))
+    reference = Reference(Computes(signature, original), Computes(signature, original))
+    case = Case((("n", 6),), "infinite", 3)
+    feeds = case.feeds(signature)
+    got = {"y": candidate(feeds["x"]).astype(np.float32)}
+    result = Judge(reference, Tolerance())(case, feeds, reference.expect(feeds), got)
+    assert (result.excused, result.holds) == (excused, bool(excused))

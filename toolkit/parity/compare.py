@@ -14,6 +14,7 @@ from toolkit.parity import shrinking, special
 from toolkit.parity.cases import GIVEN, Case
 from toolkit.parity.fidelity import Tally
 from toolkit.parity.judging import Judge
+from toolkit.parity.measures import Measuring
 from toolkit.parity.reference import Reference
 from toolkit.parity.results import CaseResult
 from toolkit.plugins import Session
@@ -30,6 +31,7 @@ class Evidence:
     unreached: list[Case] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     """Of the cases with values from their whole range: what a lossy candidate is judged by."""
+    measuring: Measuring = field(default_factory=Measuring)
     low: dict[str, float] = field(default_factory=dict)
     high: dict[str, float] = field(default_factory=dict)
     floating: dict[str, bool] = field(default_factory=dict)
@@ -101,6 +103,8 @@ def compare(
             result = CaseResult(case, problem=error.message, excused=refused)
         else:
             result = judge(case, feeds, expected, got)
+            if case.fill not in special.SPECIAL and not result.excused:
+                evidence.measuring.add(result, expected, got)
             if case.fill in ("uniform", GIVEN) and result.proven:
                 evidence.tally.add(expected.plain, got)
         seconds = time.perf_counter() - start

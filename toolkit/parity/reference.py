@@ -107,13 +107,14 @@ class Reference:
         *,
         ulps: float = 1.0,
         drift: float = 0.0,
+        weights: bool = False,
     ) -> Noise:
         """How far outputs move between inputs that float32 cannot tell apart, and its error there.
 
         Floating inputs are moved by `ulps`, each number up or down; then, twice, by `drift` ulps
         all of them up and all of them down. A model of integers alone is run on other values of
         the same sizes, whose rounding error is of the same kind, and its weights are moved in place
-        of its inputs: what they embed is as good an input.
+        of its inputs: what they embed is as good an input. With `weights` they are in any case.
         """
         moved: dict[str, list[np.ndarray]] = {name: [] for name in expected.plain}
         errors = dict.fromkeys(expected.plain, 0.0)
@@ -131,7 +132,7 @@ class Reference:
                 errors[name] = max(errors[name], spread(there.truth[name], [plain]))
                 if floating:
                     moved[name] += [plain, there.truth[name]]
-        if not floating and self._moving and self._exact:
+        if (weights or not floating) and self._moving and self._exact:
             for outputs in self._with_other_weights(feeds, ulps, drift, case.seed):
                 for name, array in outputs.items():
                     moved[name].append(array)

@@ -26,7 +26,8 @@ class CaseResult:
 
     @property
     def proven(self) -> bool:
-        return not self.problem and all(j.holds for j in self.judgements)
+        good = not self.problem and all(j.holds for j in self.judgements)
+        return good and not self.excused
 
     @property
     def holds(self) -> bool:
@@ -53,6 +54,46 @@ class CaseResult:
 
 
 @dataclass(frozen=True)
+class Measures:
+    """One floating output over all cases that count: `toolkit.parity.metrics` says what each is."""
+
+    output: str
+    ratio: float
+    """The largest error over what float32 accounts for."""
+    ulps: float
+    max_abs: float
+    max_rel: float
+    sqnr: float
+    """In dB, over all elements of all cases; and so is the cosine."""
+    cosine: float
+    top1: float | None
+    """Share of rows along the last axis with the same largest entry; None where there are none."""
+    top5: float | None
+    kl: float | None
+    """In nats, of the worst row; None where rows are no probabilities."""
+    worst_case: str
+    worst_index: tuple[int, ...]
+
+    def __str__(self) -> str:
+        parts = [
+            f"'{self.output}' {self.ulps:.3g} ulps, {self.max_abs:.2g} absolute, {self.max_rel:.2g}"
+            f" relative, {self.sqnr:.0f} dB, cosine {self.cosine:.6g}"
+        ]
+        if self.top1 is not None:
+            parts.append(f"top-1 {_percent(self.top1)}")
+        if self.top5 is not None:
+            parts.append(f"top-5 {_percent(self.top5)}")
+        if self.kl is not None:
+            parts.append(f"KL {self.kl:.2g}")
+        return ", ".join(parts)
+
+
+def _percent(share: float) -> str:
+    """100 % only where it is all."""
+    return "100 %" if share == 1.0 else f"{min(99.99, 100 * share):.2f} %"
+
+
+@dataclass(frozen=True)
 class ParityReport:
     """The verdict on a candidate over a domain, and everything that it rests on."""
 
@@ -70,6 +111,7 @@ class ParityReport:
     """The largest magnitude that each output reached in the reference."""
     fidelity: tuple[Fidelity, ...] = ()
     """Of a lossy candidate: what it was judged by, instead of the error of float32."""
+    measures: tuple[Measures, ...] = ()
     smallest: CaseResult | None = None
     """The simplest case found that fails as the first failure does."""
 
@@ -167,6 +209,7 @@ class ParityReport:
             "unreached": [str(c) for c in self.unreached],
             "worst": {"case": str(worst.case), "ratio": _number(worst.ratio)} if worst else None,
             "scales": dict(self.scales),
+            "outputs": [{k: _number(v) for k, v in asdict(m).items()} for m in self.measures],
             "fidelity": [{k: _number(v) for k, v in asdict(f).items()} for f in self.fidelity],
             "reason": self.reason,
             "failures": [

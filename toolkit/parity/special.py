@@ -8,6 +8,8 @@ PyTorch, ONNX and C leave much of this open, and right files would be called wro
   overflow, infinity minus infinity, in another order. Which of them comes is not compared.
 - Where it returns numbers, the graph has to say the same ones. A runtime whose kernel does not
   (ONNX Runtime's Relu makes 0 of NaN) is noted, and the file holds.
+- Infinities count where the signature names them (`x: float32[n] in -inf..inf`): where it says
+  nothing of values, they are seldom meant, and a decomposed atan2 of two of them is off.
 - What orders or counts numbers has no defined place for NaN, and a cast of it to an integer is
   undefined in C: after an argmax, a sort or such a cast nothing is compared.
 
@@ -30,6 +32,7 @@ SPECIAL = examples.SPECIAL
 FLUSHED = "what the original returns with 0 for denormals and for -0"
 UNDEFINED = "NaN has no defined place in what the file orders, or casts to integers"
 OF_RUNTIME = "the graph is right there, and the runtime treats NaN or infinity in its own way"
+UNDECLARED = "infinities depart; they would count in a signature that says so: in -inf..inf"
 NOT_FINITE = "only where the original itself returns NaN or infinity"
 REFUSED = "refused by the candidate"
 
@@ -75,4 +78,9 @@ def excuse(
     on_paper = graph()
     if on_paper is not None and all(j.holds for j in judged(on_paper, expected, counted)):
         return OF_RUNTIME
-    return ""
+    return UNDECLARED if fill == "infinite" and not _declares_infinity(reference) else ""
+
+
+def _declares_infinity(reference: Reference) -> bool:
+    inputs = reference.signature.inputs
+    return any(examples.offers(s, "infinite") and s.values is not None for s in inputs)

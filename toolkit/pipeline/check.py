@@ -234,6 +234,7 @@ def check_candidate(
         notes=tuple(notes),
         scales=evidence.scales,
         fidelity=tally.result() if lossy else (),
+        measures=() if lossy else evidence.measuring.result(),
         smallest=least,
     )
 

@@ -86,6 +86,7 @@ def _facts(report: ParityReport, rerun: str) -> list[tuple[str, str]]:
     if report.worst and not failures and not report.fidelity:
         ratio = f"{report.worst.ratio:.2g}x the error of float32 itself"
         facts.append(("worst", f"{ratio} ({report.worst.case})"))
+    facts += [("output", str(m)) for m in report.measures]
     for name, sizes in report.covered.items():
         facts.append(("holds at", f"{name} {_in_short(sizes)}"))
     if report.unreached:
