@@ -97,7 +97,7 @@ def compare(
         if case.fill not in special.SPECIAL:
             evidence.see(expected.plain)
         try:
-            got = candidate.run(feeds)
+            got = reference.kept(candidate.run(feeds), feeds)
         except OnnxportError as error:
             refused = special.REFUSED if case.fill in special.SPECIAL else ""
             result = CaseResult(case, problem=error.message, excused=refused)
@@ -138,7 +138,8 @@ def smallest(
         except OnnxportError:  # simpler, and not what the original accepts
             return False
         try:
-            found = judge(case, feeds, expected, candidate.run(feeds))
+            got = reference.kept(candidate.run(feeds), feeds)
+            found = judge(case, feeds, expected, got)
         except OnnxportError as error:
             found = CaseResult(case, problem=error.message)
         if not shrinking.alike(failure, found):

@@ -26,6 +26,7 @@ from toolkit.parity.cases import Case
 from toolkit.parity.declared import output_problems
 from toolkit.parity.reference import Arrays, Expectation, Noise, Reference
 from toolkit.parity.results import CaseResult
+from toolkit.parity.valid import suspects
 from toolkit.parity.verdict import Judgement, Tolerance, judge, spread
 from toolkit.plugins import Session
 
@@ -39,6 +40,7 @@ ILL_CONDITIONED = (
     "ill-conditioned here, one ulp of input or weights moves what PyTorch returns as far"
 )
 
+BLANK = "no position of it means anything"
 DROWNED = "ill-conditioned here, the error of PyTorch itself is as large as what it returns"
 
 _FORM = ("dtype", "shape")
@@ -76,8 +78,36 @@ class Judge:
     ) -> CaseResult:
         """The verdict on what a candidate returned for a case."""
         result = self._heard(case, feeds, expected, got)
+        if not result.holds:
+            return replace(result, only_where=self._only_where(feeds, expected, got, result))
+        if self._is_blank(feeds):
+            return replace(result, excused=BLANK)
         drowned = result.proven and not self._tolerance.explicit and self._drowned(expected)
         return replace(result, excused=DROWNED) if drowned else result
+
+    def _is_blank(self, feeds: Arrays) -> bool:
+        masked = dict(self._reference.signature.valid)
+        names = {s.name for s in self._reference.signature.outputs}
+        return (
+            bool(masked)
+            and names <= masked.keys()
+            and not any(feeds[mask].any() for mask in masked.values())
+        )
+
+    def _only_where(
+        self, feeds: Arrays, expected: Expectation, got: Arrays, result: CaseResult
+    ) -> str:
+        """The mask whose zeros are the only positions that fail, if there is one."""
+        signature = self._reference.signature
+        failing = {j.output for j in result.judgements if not j.holds}
+        if result.problem or signature.valid:
+            return ""
+        for mask, counted in suspects(signature, feeds).items():
+            if failing <= counted.keys():
+                again = self._judged(got, expected, None, counted)
+                if all(j.holds for j in again if j.output in failing):
+                    return mask
+        return ""
 
     def _heard(
         self, case: Case, feeds: Arrays, expected: Expectation, got: Mapping[str, np.ndarray]
@@ -232,7 +262,7 @@ class Judge:
         if self._exact is None:
             return None
         try:
-            return self._exact.run(feeds)
+            return dict(self._reference.kept(self._exact.run(feeds), feeds))
         except OnnxportError:
             self._exact = None
             return None

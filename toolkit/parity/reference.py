@@ -13,6 +13,7 @@ from toolkit.dtypes import epsilon
 from toolkit.errors import OnnxportError
 from toolkit.examples import Feeds
 from toolkit.parity.cases import GIVEN, Case
+from toolkit.parity.valid import kept, valid
 from toolkit.parity.verdict import spread, unsettled
 from toolkit.plugins import Session
 from toolkit.signature import Signature
@@ -74,9 +75,13 @@ class Reference:
 
     def expect(self, feeds: Arrays) -> Expectation:
         """Raises InputError where the original itself refuses the feed."""
-        plain = self.plain.run(feeds)
+        plain = self.kept(self.plain.run(feeds), feeds)
         truth = self._run_exact(feeds)
         return Expectation(plain, _wide(truth if truth is not None else plain))
+
+    def kept(self, outputs: Arrays, feeds: Arrays) -> Arrays:
+        """Outputs with 0 where the signature says that they mean nothing."""
+        return kept(outputs, valid(self.signature, feeds)) if self.signature.valid else outputs
 
     @property
     def has_truth(self) -> bool:
@@ -87,7 +92,7 @@ class Reference:
         if self._deep is None:
             return expected.truth
         try:
-            return _wide(self._deep().run(feeds))
+            return _wide(self.kept(self._deep().run(feeds), feeds))
         except OnnxportError:
             return None
 
@@ -178,7 +183,7 @@ class Reference:
         if self._exact is None:
             return None
         try:
-            return self._exact.run(feeds)
+            outputs = self._exact.run(feeds)
         except OnnxportError as error:
             self._exact = None
             self.notes.append(
@@ -186,6 +191,7 @@ class Reference:
                 f" one-ulp changes of the input ({error.message})"
             )
             return None
+        return self.kept(outputs, feeds)
 
 
 def _wide(outputs: Arrays) -> dict[str, np.ndarray]:

@@ -23,6 +23,8 @@ class CaseResult:
     seconds: float = 0.0
     excused: str = ""
     """Why a departure here is no difference: neither a failure nor proven."""
+    only_where: str = ""
+    """Of a failure: the mask whose zeros are the only positions that depart."""
 
     @property
     def proven(self) -> bool:
@@ -138,6 +140,7 @@ class ParityReport:
                 f"in {len(rounded)} cases the runtime rounds up to {worst.ratio:.3g}x as much as"
                 f" PyTorch ({worst.case}); the graph itself is right there, evaluated in float64"
             )
+        notes += self._padding()
         for why in dict.fromkeys(r.excused for r in self.results if r.excused):
             same = [r.case for r in self.results if r.excused == why]
             count = (
@@ -145,6 +148,19 @@ class ParityReport:
             )
             notes.append(f"{count}: {why} ({same[0]})")
         return tuple(notes)
+
+    def _padding(self) -> list[str]:
+        """What to say in the signature where all failures are at masked positions."""
+        masks = {r.only_where for r in self.failures}
+        if len(masks) != 1 or masks == {""}:
+            return []
+        mask = masks.pop()
+        bad = dict.fromkeys(j.output for r in self.failures for j in r.judgements if not j.holds)
+        said = "; ".join(f"{output} valid where {mask}" for output in bad)
+        return [
+            f"departs only where '{mask}' is 0; if those positions mean nothing, say so in the"
+            f" signature: {said}"
+        ]
 
     @property
     def worst(self) -> CaseResult | None:
@@ -216,6 +232,7 @@ class ParityReport:
                 {
                     "case": str(r.case),
                     "reason": r.reason,
+                    "only_where": r.only_where,
                     "outputs": {j.output: _number(j.error) for j in r.judgements if not j.holds},
                 }
                 for r in self.failures

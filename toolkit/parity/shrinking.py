@@ -67,7 +67,7 @@ def shrink(case: Case, signature: Signature, fails: Fails, given: Sequence[Feeds
     if case.fill != GIVEN:
         case = _smaller(case, signature, fails)
         if fails(zeros := Case(case.sizes, "zeros", 0)):
-            return zeros
+            return _smaller(zeros, signature, fails)
     drawn = case.feeds(signature, given)
     free = [s for s in signature.inputs if not isinstance(s.values, FromData)]
     named = [s for s in free if re.fullmatch(r"[^\[\]=,]+", s.name)]

@@ -60,7 +60,8 @@ def tallied(session: Session, reference: Reference, data: Data) -> Tally:
     for feed, _ in data.batches():
         data.signature.validate(feed)
         try:
-            tally.add(reference.plain.run(feed), session.run(feed))
+            plain, got = (reference.kept(s.run(feed), feed) for s in (reference.plain, session))
+            tally.add(plain, got)
         except ValueError as error:
             raise InputError(str(error), "quantize fewer operators") from error
     return tally

@@ -81,7 +81,9 @@ def _facts(report: ParityReport, rerun: str) -> list[tuple[str, str]]:
             ("failing", f"{len(failures)} of {cases} cases"),
         ]
     else:
-        facts.append(("cases", f"{cases}, all hold"))
+        proven = sum(r.proven for r in report.results)
+        told = "all hold" if proven == cases else f"{proven} hold, the others do not count"
+        facts.append(("cases", f"{cases}, {told}"))
     facts += [("fidelity", str(f)) for f in report.fidelity]
     if report.worst and not failures and not report.fidelity:
         ratio = f"{report.worst.ratio:.2g}x the error of float32 itself"
