@@ -38,6 +38,8 @@ class Candidate:
     """What a file says of its outputs."""
     ordered: Callable[[], bool] = lambda: False
     """See `toolkit.ordering`. Two modules put NaN in one place: torch's."""
+    unused: tuple[str, ...] = ()
+    """Inputs that no node reads."""
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -63,6 +65,7 @@ def candidate_file(
             artifact.provenance,
             session.outputs,
             partial(orders_numbers, artifact),
+            artifact.unused,
             tuple(input_problems(session.inputs, signature)),
             tuple(notes),
         )

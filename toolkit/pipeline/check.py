@@ -17,6 +17,7 @@ from toolkit.examples import Feeds
 from toolkit.inference.data import Data
 from toolkit.parity.cases import GIVEN, Case, plan
 from toolkit.parity.compare import compare, smallest
+from toolkit.parity.dependence import idle_problems
 from toolkit.parity.fidelity import Budget
 from toolkit.parity.judging import Judge
 from toolkit.parity.reference import Reference
@@ -206,8 +207,12 @@ def check_candidate(
         fail_fast=fail_fast,
         progress=listener.progress,
     )
-    problems = [*candidate.problems, *evidence.vacuous()]
-    notes = [*reference.notes]
+    failures = [r for r in evidence.results if not r.holds]
+    vacuous, said = evidence.vacuous(), list[str]()
+    if not failures and not vacuous:
+        vacuous, said = idle_problems(reference, cases, candidate.unused)
+    problems = [*candidate.problems, *vacuous]
+    notes = [*reference.notes, *said]
     if not lossy and not (tolerance and tolerance.explicit):
         original, found = reference.weights(), candidate.weights()
         problems += damaged(original, found)
@@ -216,7 +221,6 @@ def check_candidate(
     notes += [note for note in candidate.notes if note not in notes]
     tally = tallied(candidate.session, reference, data) if lossy and data else evidence.tally
     least = None
-    failures = [r for r in evidence.results if not r.holds]
     if failures and shrinking:
         least = smallest(
             candidate.session, reference, judge, failures[0], seconds=SHRINKING * budget
