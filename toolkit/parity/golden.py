@@ -16,7 +16,7 @@ import numpy as np
 from toolkit.errors import InputError, OnnxportError
 from toolkit.examples import Feeds
 from toolkit.parity.cases import GIVEN, Case
-from toolkit.parity.judging import sums, unstable
+from toolkit.parity.conditioning import sums, unstable
 from toolkit.parity.reference import Arrays, Expectation, Noise, Reference
 from toolkit.signature import Signature
 
@@ -52,15 +52,18 @@ def record(
     most_bytes: int = MOST_BYTES,
     most_cases: int = MOST_CASES,
 ) -> list[Recorded]:
-    """Run the reference on the first cases that fit in so many bytes and about so much time."""
+    """Run the reference on the first cases, the smaller ones before the larger, as many as fit.
+
+    In so many bytes, and about so much time: each costs some forty runs (for the neighbours).
+    """
     found: list[Recorded] = []
     end, left = time.perf_counter() + seconds, most_bytes
-    for case in cases:
-        if len(found) == most_cases or (found and time.perf_counter() > end):
+    drawn = [(c, c.feeds(reference.signature, reference.given)) for c in cases[:most_cases]]
+    pace = 0.0
+    for case, feeds in sorted(drawn, key=lambda one: _bytes(one[1])):
+        start = time.perf_counter()
+        if _bytes(feeds) > left or start + pace * _bytes(feeds) > end:
             break
-        feeds = case.feeds(reference.signature, reference.given)
-        if sum(a.nbytes for a in feeds.values()) > left:
-            continue
         expected = reference.expect(feeds)
         first = reference.noise(case, feeds, expected)
         if unstable(expected, first):
@@ -71,7 +74,12 @@ def record(
         if one.bytes <= left:
             found.append(one)
             left -= one.bytes
+        pace = (time.perf_counter() - start) / max(_bytes(feeds), 1)
     return found
+
+
+def _bytes(feeds: Feeds) -> int:
+    return sum(a.nbytes for a in feeds.values())
 
 
 class Recording(Reference):

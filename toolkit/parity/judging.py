@@ -19,10 +19,11 @@ from dataclasses import replace
 import numpy as np
 
 from toolkit.artifact import Declared
-from toolkit.dtypes import DTYPES, epsilon
+from toolkit.dtypes import DTYPES
 from toolkit.errors import OnnxportError
 from toolkit.parity import special
 from toolkit.parity.cases import Case
+from toolkit.parity.conditioning import scale, sums, unstable
 from toolkit.parity.declared import output_problems
 from toolkit.parity.reference import Arrays, Expectation, Noise, Reference
 from toolkit.parity.results import CaseResult
@@ -44,9 +45,6 @@ BLANK = "no position of it means anything"
 DROWNED = "ill-conditioned here, the error of PyTorch itself is as large as what it returns"
 
 _FORM = ("dtype", "shape")
-
-_MOST_ULPS = 2.0**17
-"""Sums may excuse at most this many ulps, a change of 1.6 % of the input in float32."""
 
 
 class Judge:
@@ -183,10 +181,10 @@ class Judge:
     def _drowned(self, expected: Expectation) -> bool:
         """Is PyTorch's own error in every floating output such that zeros would hold as well?"""
         floating = [n for n, a in expected.plain.items() if DTYPES[str(a.dtype)].kind == "f"]
-        scales = {n: _scale(expected.truth[n]) for n in floating}
+        scales = {n: scale(expected.truth[n]) for n in floating}
         return any(scales.values()) and all(
-            self._tolerance.factor * spread(expected.truth[n], [expected.plain[n]]) >= scale
-            for n, scale in scales.items()
+            self._tolerance.factor * spread(expected.truth[n], [expected.plain[n]]) >= size
+            for n, size in scales.items()
         )
 
     def _is_ill_conditioned(
@@ -266,32 +264,6 @@ class Judge:
         except OnnxportError:
             self._exact = None
             return None
-
-
-def unstable(expected: Expectation, noise: Noise) -> set[str]:
-    """The floating outputs that one ulp of the input moves by more than half of their digits.
-
-    That is by sqrt(epsilon) of their largest value: 2^11.5 ulps in float32. Of zoo models none is
-    moved by more than 15 ulps; of MobileNets with random norms all are by 2,400 to 8,000,000
-    (docs/decisions/verdict.md).
-    """
-    found = set()
-    for name, plain in expected.plain.items():
-        if DTYPES[str(plain.dtype)].kind == "f":
-            scale = _scale(expected.truth[name])
-            if noise.spread[name] > np.sqrt(epsilon(str(plain.dtype))) * scale > 0.0:
-                found.add(name)
-    return found
-
-
-def _scale(truth: np.ndarray) -> float:
-    return float(np.abs(truth[np.isfinite(truth)]).max(initial=0.0))
-
-
-def sums(terms: int, factor: float = Tolerance.factor) -> tuple[float, float]:
-    """Ulps by which each of so many terms may be off alone, and by which all may be together."""
-    ulps = min(_MOST_ULPS, float(terms))
-    return ulps, ulps / (2 * factor)  # the factor makes it the bound itself
 
 
 def _is_doubtful(judgement: Judgement, got: Arrays) -> bool:

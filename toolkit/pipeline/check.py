@@ -210,7 +210,8 @@ def check_candidate(
     failures = [r for r in evidence.results if not r.holds]
     vacuous, said = evidence.vacuous(), list[str]()
     if not failures and not vacuous:
-        vacuous, said = idle_problems(reference, cases, candidate.unused)
+        done = [r.case for r in evidence.results]
+        vacuous, said = idle_problems(reference, done, candidate.unused)
     problems = [*candidate.problems, *vacuous]
     notes = [*reference.notes, *said]
     if not lossy and not (tolerance and tolerance.explicit):
