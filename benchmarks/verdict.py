@@ -138,9 +138,10 @@ def ratios(path: Path, made: Made, cases: int) -> dict[str, Any]:
     reference = reference_model(model)
     alone = 0.0
     noisy = 0.0
-    planned = plan(model.signature, traced=artifact.provenance.traced, limit=cases)
-    with candidate_file(artifact, model.signature, runtime="onnxruntime", device="cpu") as made_of:
-        runs = made_of.session
+    traced = artifact.provenance.traced
+    planned = plan(model.signature, traced=traced, limit=cases, special=False)
+    with candidate_file(artifact, model.signature, runtime="onnxruntime", device="cpu") as opened:
+        runs = opened.session
         for case in planned:
             feeds = case.feeds(model.signature)
             expected, got = reference.expect(feeds), runs.run(feeds)
