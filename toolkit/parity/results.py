@@ -221,6 +221,7 @@ class ParityReport:
             "device": self.device,
             "signature": str(self.signature),
             "cases": len(self.results),
+            "proven": sum(r.proven for r in self.results),
             "covered": {name: ranges(sizes) for name, sizes in self.covered.items()},
             "unreached": [str(c) for c in self.unreached],
             "worst": {"case": str(worst.case), "ratio": _number(worst.ratio)} if worst else None,
