@@ -15,8 +15,8 @@ _MOST_ULPS = 2.0**17
 def unstable(expected: Expectation, noise: Noise) -> set[str]:
     """The floating outputs that one ulp of the input moves by more than half of their digits.
 
-    That is by sqrt(epsilon) of their largest value: 2^11.5 ulps in float32. Of zoo models none is
-    moved by more than 15 ulps; of MobileNets with random norms all are by 2,400 to 8,000,000
+    That is by sqrt(epsilon) of their largest value: 2^11.5 ulps in float32. Models of the zoo are
+    moved by 15 ulps at most, MobileNets with random norms by 2,400 to 8,000,000
     (docs/decisions/verdict.md).
     """
     found = set()
