@@ -45,7 +45,8 @@ def attempt(case: Any, exporter: str) -> dict[str, Any]:
     """Runs in a child: build, export, check on cases of its own."""
     from toolkit import source
     from toolkit.errors import OnnxportError
-    from toolkit.pipeline.check import check_artifact, reference_model
+    from toolkit.pipeline.check import check_artifact
+    from toolkit.pipeline.references import reference_model
 
     if case.meaningless:
         return {"outcome": "no meaning", "reason": case.meaningless}
@@ -275,7 +276,7 @@ def _warm_up() -> None:
 
     from toolkit import plugins, source
     from toolkit.pipeline import check
-    from toolkit.pipeline.check import reference_model
+    from toolkit.pipeline.references import reference_model
 
     torch.set_num_threads(1)
     fresh = functools.cache(ONNXRegistry.from_torchlib.__func__)  # type: ignore[attr-defined]

@@ -34,7 +34,8 @@ from toolkit import forked, source, versions
 from toolkit.artifact import Provenance, open_artifact
 from toolkit.model import LoadedModel, observed
 from toolkit.optimize.normalize import normalize
-from toolkit.pipeline.check import check_artifact, reference_model
+from toolkit.pipeline.check import check_artifact
+from toolkit.pipeline.references import reference_model
 from toolkit.signature import Signature
 
 WORDS, WIDE, NARROW = 10_000, 4096, 3300

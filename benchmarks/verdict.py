@@ -37,8 +37,8 @@ from toolkit.errors import OnnxportError
 from toolkit.parity.cases import plan
 from toolkit.parity.results import ParityReport
 from toolkit.parity.verdict import Tolerance, judge
-from toolkit.pipeline.check import reference_model
-from toolkit.pipeline.subjects import candidate_session
+from toolkit.pipeline.candidates import candidate_file
+from toolkit.pipeline.references import reference_model
 from toolkit.quantization import cpu
 from toolkit.source import load
 from toolkit.zoo.cnn import build
@@ -138,8 +138,10 @@ def ratios(path: Path, made: Made, cases: int) -> dict[str, Any]:
     reference = reference_model(model)
     alone = 0.0
     noisy = 0.0
-    planned = plan(model.signature, traced=artifact.provenance.traced, limit=cases)
-    with candidate_session(artifact, model.signature, runtime="onnxruntime", device="cpu") as runs:
+    traced = artifact.provenance.traced
+    planned = plan(model.signature, traced=traced, limit=cases, special=False)
+    with candidate_file(artifact, model.signature, runtime="onnxruntime", device="cpu") as opened:
+        runs = opened.session
         for case in planned:
             feeds = case.feeds(model.signature)
             expected, got = reference.expect(feeds), runs.run(feeds)

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from toolkit.domain import Choices, Interval
-from toolkit.dtypes import DTYPES
+from toolkit.dtypes import DTYPES, numpy_dtype, smallest_normal
 from toolkit.errors import InputError
-from toolkit.examples import FILLS, draw, example_sizes, feeds, sample
+from toolkit.examples import FILLS, draw, example_sizes, feeds, flushed, sample
 from toolkit.signature import Dim, Signature, TensorSpec
 
 UNTIMED = settings(deadline=None)  # the machine may be busy
@@ -214,3 +214,36 @@ def test_says_what_to_pass_where_examples_are_needed_and_missing() -> None:
     with pytest.raises(InputError, match="come from data only, and none is given") as caught:
         sample(TREES)
     assert "examples" in caught.value.hint
+
+
+def test_rows_of_a_mask_are_padded_in_every_way() -> None:
+    spec = TensorSpec("mask", "int64", ("batch", "tokens"), Choices((0, 1)))
+    rows = draw(spec, (5, 7), "padding", np.random.default_rng(0))
+    sums = sorted(rows.sum(-1))
+    assert (sums[0], sums[1], sums[-1]) == (0, 1, 7)
+    assert any(row[-1] and not row[0] for row in rows)  # on the left
+    assert all((np.diff(row) != 0).sum() <= 1 for row in rows)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_denormals_are_below_the_smallest_normal_number(dtype: str) -> None:
+    spec = TensorSpec("x", dtype, ("n",))
+    found = draw(spec, (1000,), "denormal", np.random.default_rng(0)).astype(np.float64)
+    assert 0 < np.abs(found).max() <= smallest_normal(dtype)
+    assert found.min() < 0 < found.max()
+    assert not flushed({"x": found.astype(numpy_dtype(dtype))})["x"][np.abs(found) < 1e-320].any()
+
+
+@UNTIMED
+@given(st.sampled_from(["infinite", "nan"]), st.integers(1, 5), st.integers(1, 5), SEEDS)
+def test_special_numbers_leave_whole_rows_alone(fill: str, n: int, m: int, seed: int) -> None:
+    found = draw(TensorSpec("x", "float32", ("n", "m")), (n, m), fill, np.random.default_rng(seed))
+    odd = ~np.isfinite(found)
+    assert odd.any()
+    assert n == 1 or not odd.all(-1).all() or not odd.any(-1).all()
+
+
+@pytest.mark.parametrize(("fill", "count"), [("equal", 1), ("ties", 2)])
+def test_equal_is_one_number_and_ties_are_two(fill: str, count: int) -> None:
+    spec = TensorSpec("ids", "int64", ("n",), Interval(0, 30000))
+    assert len(set(draw(spec, (64,), fill, np.random.default_rng(0)).tolist())) == count

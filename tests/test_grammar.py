@@ -182,3 +182,36 @@ def test_a_mistake_is_pointed_at_with_its_line_and_what_was_expected(
 def test_refuses_a_signature_without_inputs(text: str) -> None:
     with pytest.raises(InputError, match="the signature has no input"):
         Signature.parse(text)
+
+
+VALID = "x: float32[n, t]\nmask: int64[n, t] in {0, 1}\nwhere n = 1..4, t = 1..9"
+
+
+@pytest.mark.parametrize("outputs", ["", "\n-> logits: float32[n, t, 5]"])
+def test_what_is_valid_where_is_parsed_and_printed_without_loss(outputs: str) -> None:
+    text = f"{VALID}{outputs}\nlogits valid where mask"
+    signature = Signature.parse(text)
+    assert signature.valid == (("logits", "mask"),)
+    assert Signature.parse(str(signature)) == signature
+    assert str(signature).splitlines()[-1] == "logits valid where mask"
+
+
+def test_a_tensor_may_be_called_valid() -> None:
+    text = 'valid: float32[n]\nwhere n = 1..4\n-> y: float32[n]\ny valid where "valid"'
+    signature = Signature.parse(text)
+    assert signature.inputs[0].name == "valid"
+    assert Signature.parse(str(signature)) == signature
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("logits valid where ids", "which is no input"),
+        ("logits valid where mask; logits valid where x", "two masks"),
+        ("logits valid mask", "expected 'where'"),
+        ("logits valid where", "expected the name of a mask"),
+    ],
+)
+def test_refuses_a_mask_that_is_none(line: str, problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        Signature.parse(f"{VALID}\n{line}")

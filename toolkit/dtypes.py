@@ -69,3 +69,15 @@ def epsilon(name: str) -> float:
     import numpy as np
 
     return float(np.finfo(name).eps)
+
+
+def smallest_normal(name: str) -> float:
+    """The smallest positive normal number of a floating dtype (2^-126 for float32).
+
+    Below it are the denormals, which hardware and runtimes may take for zero.
+    """
+    if name == "bfloat16":
+        return 2.0**-126
+    import numpy as np
+
+    return float(np.finfo(name).smallest_normal)

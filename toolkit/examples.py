@@ -13,17 +13,23 @@ from math import isfinite
 import numpy as np
 
 from toolkit.domain import Choices, FromData, Interval, as_array, representable
-from toolkit.dtypes import DTYPES, numpy_dtype
+from toolkit.dtypes import DTYPES, epsilon, numpy_dtype, smallest_normal
 from toolkit.errors import InputError
 from toolkit.signature import Dim, Signature, TensorSpec
 
 Feeds = Mapping[str, np.ndarray]
 """One array for every input, by name."""
 
-FILLS = ("uniform", "zeros", "low", "high", "ends", "large")
+FILLS = ("uniform", "zeros", "low", "high", "ends", "large", "padding", "equal", "ties")
 """uniform: anywhere in the range, normal where it is open. zeros: 0, or the legal value nearest to
 it. low, high: that end everywhere. ends: one end or the other, at random. large: 100 times the
-usual scale, for what has no declared range."""
+usual scale, for what has no declared range. padding: rows of masks padded on the right, on the
+left, altogether, to one token and not at all. equal: one number everywhere, one token repeated.
+ties: two numbers, at random. What is a mask is uniform in the last two."""
+
+SPECIAL = ("negative-zero", "denormal", "infinite", "nan")
+"""Floats that programs treat by the way: -0.0 everywhere; numbers below the smallest normal one;
+infinities, or NaN, at a few places of every second row. Where the range allows them."""
 
 _PRIMES = frozenset(n for n in range(2, 1000) if all(n % k for k in range(2, int(n**0.5) + 1)))
 
@@ -94,7 +100,8 @@ def feeds(
 def draw(
     spec: TensorSpec, shape: tuple[int, ...], fill: str, rng: np.random.Generator
 ) -> np.ndarray:
-    """An array of that shape with values that the spec allows, chosen by `fill` (see FILLS).
+    """An array of that shape with values that the spec allows, chosen by `fill` (see FILLS,
+    SPECIAL); uniform where the fill is nothing to this tensor.
 
     Raises InputError where no range says which are.
     """
@@ -105,8 +112,52 @@ def draw(
         )
     values = representable(spec.values, spec.dtype)
     whole = {"f": None, "u": np.uint64}.get(DTYPES[spec.dtype].kind, np.int64)
-    drawn = _filled(values, shape, fill, rng, whole)
+    if fill == "padding" and is_mask(spec):
+        drawn = _padding(shape, rng)
+    elif fill in SPECIAL and offers(spec, fill):
+        drawn = _special(values, shape, fill, rng, spec.dtype)
+    elif fill in ("equal", "ties") and not is_mask(spec):
+        few = _filled(values, (1 if fill == "equal" else 2,), "uniform", rng, whole)
+        drawn = few[rng.integers(0, len(few), shape)]
+    else:
+        drawn = _filled(values, shape, fill, rng, whole)
     return np.asarray(drawn).astype(numpy_dtype(spec.dtype))
+
+
+def is_mask(spec: TensorSpec) -> bool:
+    """Whole numbers of which 0 and 1 are allowed, or booleans, in at least one axis."""
+    if spec.is_float or not spec.shape or isinstance(spec.values, FromData):
+        return False
+    values = representable(spec.values, spec.dtype)
+    return (values.low, values.high) == (0, 1)
+
+
+def offers(spec: TensorSpec, fill: str) -> bool:
+    """Does the range of a tensor hold the numbers of a SPECIAL fill?"""
+    if not spec.is_float or isinstance(spec.values, FromData):
+        return False
+    values = representable(spec.values, spec.dtype)
+    if fill == "nan":
+        return spec.values is None
+    if fill == "infinite":
+        return not (isfinite(values.low) and isfinite(values.high))
+    if fill == "denormal":
+        span = smallest_normal(spec.dtype)
+        stepped = isinstance(values, Choices) or values.step is not None
+        return not stepped and values.low <= 0 <= values.high and values.high - values.low > span
+    return 0 in values
+
+
+def flushed(feeds: Feeds) -> dict[str, np.ndarray]:
+    """The feeds with 0.0 for -0.0 and for denormals: what hardware that has neither computes on."""
+    return {name: _flushed(array) for name, array in feeds.items()}
+
+
+def _flushed(array: np.ndarray) -> np.ndarray:
+    if DTYPES[str(array.dtype)].kind != "f":
+        return array
+    tiny = np.abs(array.astype(np.float64)) < smallest_normal(str(array.dtype))
+    return np.where(tiny, np.zeros((), array.dtype), array)
 
 
 def _filled(
@@ -135,6 +186,50 @@ def _filled(
         return rng.integers(int(low), int(high), shape, whole, endpoint=True)
     share = rng.random(shape)
     return np.clip(low * (1 - share) + high * share, low, high)  # high - low may overflow
+
+
+def _padding(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Rows along the last axis, the kinds of padding in turn: see FILLS."""
+    length = shape[-1]
+    rows = int(np.prod(shape[:-1]))
+    kept, full = rng.integers(1, max(length, 2), rows), np.full(rows, length)
+    none, one = np.zeros(rows, int), np.ones(rows, int)
+    ends = np.array([[none, none], [none, one], [none, kept], [full - kept, full], [none, full]])
+    kinds = (rng.integers(0, len(ends)) + np.arange(rows)) % len(ends)
+    start, end = (ends[kinds, side, np.arange(rows)][:, None] for side in (0, 1))
+    at = np.arange(length)
+    masks: np.ndarray = (start <= at) & (at < end)
+    return masks.reshape(shape)
+
+
+def _special(
+    values: Interval | Choices,
+    shape: tuple[int, ...],
+    fill: str,
+    rng: np.random.Generator,
+    dtype: str,
+) -> np.ndarray:
+    signs = np.where(rng.integers(0, 2, shape) & (values.low < 0), -1.0, 1.0)
+    if values.high <= 0:
+        signs = -np.ones(shape)
+    if fill == "negative-zero":
+        return np.full(shape, -0.0)
+    if fill == "denormal":  # over all their scales: from the smallest to half of what is normal
+        span = np.log2(smallest_normal(dtype)) - rng.random(shape) * -np.log2(epsilon(dtype))
+        return np.asarray(signs * 2.0**span)
+    usual = _filled(values, shape, "uniform", rng, None)
+    if not usual.size:
+        return usual
+    here = rng.random(shape) < 1 / 8
+    here.flat[rng.integers(0, usual.size)] = True
+    if len(shape) > 1 and shape[0] > 1:
+        here[rng.integers(0, 2) :: 2] = False  # every second row has none and must not change
+        if not here.any():
+            here.flat[0] = True
+    if fill == "nan":
+        return np.where(here, np.nan, usual)
+    ends = [end for end in (values.low, values.high) if not isfinite(end)]
+    return np.where(here, np.array(ends)[rng.integers(0, len(ends), shape)], usual)
 
 
 def _unbounded(

@@ -4,9 +4,11 @@
     mask:   int64[batch, tokens] in {0, 1}
     tree:   int64[batch, nodes] in data
     where batch = 1..64, tokens = 8..512 step 8, nodes = 2..32
-    -> logits: float32[batch, 10]
+    -> logits: float32[batch, tokens, 10]
+    logits valid where mask
 
 One line a tensor (or `;` between them). `in data`: the values come from examples or data only.
+`valid where`: positions of an output for which the mask is 0 mean nothing.
 Names that are not plain words are quoted as in JSON.
 """
 
@@ -32,7 +34,7 @@ _TOKEN = re.compile(
     r"|(?P<bad>.)"
 )
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*\Z")
-_RESERVED = frozenset({"in", "where", "step", "inf"})
+_RESERVED = frozenset({"in", "where", "step", "inf", "valid"})
 _LINE = re.compile(rf"(?:{_STRING}|[^;\n])*")
 
 
@@ -41,6 +43,7 @@ def parse(text: str) -> Signature:
     inputs: list[TensorSpec] = []
     outputs: list[TensorSpec] = []
     dims: list[Dim] = []
+    valid: list[tuple[str, str]] = []
     for number, line in enumerate(_lines(text), 1):
         if not line.strip():
             continue
@@ -51,12 +54,17 @@ def parse(text: str) -> Signature:
             dims.append(_dim(reader))
             while reader.take(","):
                 dims.append(_dim(reader))
+        elif reader.peek(1) == "valid":
+            output = reader.name("the name of an output")
+            reader.expect("valid")
+            reader.expect("where")
+            valid.append((output, reader.name("the name of a mask")))
         else:
             inputs.append(_tensor(reader))
         reader.end()
     if not inputs:
         raise InputError("the signature has no input", "write pixels: float32[batch, 1, 28, 28]")
-    return Signature(tuple(inputs), tuple(dims), tuple(outputs))
+    return Signature(tuple(inputs), tuple(dims), tuple(outputs), tuple(valid))
 
 
 def _lines(text: str) -> Iterator[str]:
@@ -75,6 +83,7 @@ def render(signature: Signature) -> str:
         ranges = (f"{_quoted(d.name)} = {render_domain(d.sizes)}" for d in signature.dims)
         lines.append("where " + ", ".join(ranges))
     lines += ["-> " + render_tensor(s) for s in signature.outputs]
+    lines += [f"{_quoted(o)} valid where {_quoted(mask)}" for o, mask in signature.valid]
     return "\n".join(lines)
 
 

@@ -112,6 +112,8 @@ class Signature:
     inputs: tuple[TensorSpec, ...]
     dims: tuple[Dim, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
+    valid: tuple[tuple[str, str], ...] = ()
+    """(output, mask): only where that input is not 0 do positions of the output mean something."""
 
     def __post_init__(self) -> None:
         names = [s.name for s in (*self.inputs, *self.outputs)]
@@ -127,6 +129,14 @@ class Signature:
             raise InputError(f"no input has a dimension '{unused[0]}'", "is it a misspelling?")
         if len(set(declared)) < len(declared):
             raise InputError("a dimension has two ranges", "give each dimension one range")
+        for output, mask in self.valid:
+            if mask not in {s.name for s in self.inputs}:
+                raise InputError(
+                    f"'{output}' is valid where '{mask}', which is no input",
+                    "name the mask among: " + ", ".join(s.name for s in self.inputs),
+                )
+        if len({output for output, _ in self.valid}) < len(self.valid):
+            raise InputError("an output is valid where two masks say", "combine them in one input")
 
     @classmethod
     def parse(cls, text: str) -> Signature:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from toolkit import examples
 from toolkit.errors import InputError, UsageError
 from toolkit.parity.cases import Case, plan
 from toolkit.signature import Signature
@@ -129,3 +130,35 @@ def test_a_given_case_without_its_example_says_so() -> None:
     case = Case.parse("batch=3,tokens=16,fill=given,seed=1", TEXT)
     with pytest.raises(UsageError, match="1 are given"):
         case.feeds(TEXT, GIVEN[:1])
+
+
+@pytest.mark.parametrize(
+    ("values", "fills"),
+    [
+        ("", {"negative-zero", "denormal", "infinite", "nan"}),
+        (" in 0..inf", {"negative-zero", "denormal", "infinite"}),
+        (" in 0..1", {"negative-zero", "denormal"}),
+        (" in {0, 1}", {"negative-zero"}),
+        (" in 1..2", set()),
+        (" in data", set()),
+    ],
+)
+def test_special_numbers_are_tried_where_the_range_holds_them(values: str, fills: set[str]) -> None:
+    signature = Signature.parse(f"x: float32[n]{values}; i: int64[n] in 0..9; where n = 1..9")
+    feeds = [{"x": np.ones(2, np.float32), "i": np.ones(2, np.int64)}]
+    found = [c.fill for c in plan(signature, given=feeds) if c.fill in examples.SPECIAL]
+    assert set(found) == fills
+    assert len(found) == len(fills)  # once each
+
+
+def test_a_lossy_model_is_not_asked_about_special_numbers() -> None:
+    assert not {c.fill for c in plan(OPEN, special=False)} & set(examples.SPECIAL)
+
+
+def test_padding_is_tried_where_there_is_a_mask() -> None:
+    assert "padding" in {c.fill for c in plan(TEXT)[:16]}
+    assert "padding" not in {c.fill for c in plan(IMAGE)}
+
+
+def test_repeated_tokens_and_ties_are_tried() -> None:
+    assert {"equal", "ties"} <= {c.fill for c in plan(TEXT)[:20]}

@@ -5,7 +5,7 @@ import pytest
 from tests import models
 from toolkit import source
 from toolkit.errors import InputError
-from toolkit.pipeline.check import reference_model
+from toolkit.pipeline.references import reference_model
 
 
 def test_a_random_model_is_refused_and_the_module_named() -> None:

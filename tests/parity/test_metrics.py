@@ -2,10 +2,18 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, strategies as st
 from hypothesis.extra.numpy import arrays
 
-from toolkit.parity.metrics import max_abs_error
+from toolkit.parity.metrics import (
+    as_probabilities,
+    kl_divergence,
+    max_abs_error,
+    max_rel_error,
+    max_ulps,
+    top_k_agreement,
+    worst_index,
+)
 
 INF, NAN = np.inf, np.nan
 
@@ -43,3 +51,50 @@ def test_does_not_broadcast() -> None:
 @given(arrays(np.float32, 5, elements={"allow_nan": False}))
 def test_nothing_differs_from_itself(array: np.ndarray) -> None:
     assert max_abs_error(array, array) == 0.0
+
+
+def test_the_worst_index_is_where_the_error_is_largest() -> None:
+    reference = np.array([[0.0, 1.0], [2.0, np.inf]])
+    assert worst_index(reference, np.array([[0.1, 1.0], [1.0, np.inf]])) == (1, 0)
+    assert worst_index(np.array(3.0), np.array(4.0)) == ()
+
+
+def test_the_relative_error_is_that_of_the_smallest_numbers_too() -> None:
+    assert max_rel_error(np.array([100.0, 0.5]), np.array([101.0, 0.6])) == pytest.approx(0.2)
+    assert max_rel_error(np.zeros(2), np.zeros(2)) == 0.0
+    assert max_rel_error(np.zeros(1), np.ones(1)) == np.inf
+
+
+@given(st.floats(-(2.0**100), 2.0**100, width=32), st.integers(-50, 50))
+def test_so_many_next_numbers_away_is_about_so_many_ulps(value: float, steps: int) -> None:
+    start = np.float32(value)
+    there = start
+    for _ in range(abs(steps)):
+        there = np.nextafter(there, np.float32(np.inf if steps > 0 else -np.inf))
+    found = max_ulps(np.array([start]), np.array([there]), "float32")
+    assert abs(steps) / 2 <= found <= abs(steps)  # an ulp is half as large below a power of two
+
+
+def test_top_k_counts_shared_entries_in_any_order() -> None:
+    reference, candidate = np.array([[3.0, 2, 1, 0]]), np.array([[2.0, 3, 0, 1]])
+    assert top_k_agreement(reference, candidate, 1) == 0.0
+    assert top_k_agreement(reference, candidate, 2) == 1.0
+    assert top_k_agreement(reference, candidate, 3) == pytest.approx(2 / 3)
+
+
+def test_rows_that_sum_to_one_are_probabilities_and_so_are_their_logarithms() -> None:
+    rows = np.array([[0.25, 0.75], [0.5, 0.5]])
+    for given_rows in (rows, np.log(rows)):
+        found = as_probabilities(given_rows)
+        assert found is not None
+        np.testing.assert_allclose(found, rows)
+    assert as_probabilities(rows * 2) is None
+    assert as_probabilities(rows[0]) is None
+    assert as_probabilities(rows - 0.5) is None
+
+
+def test_the_divergence_of_probabilities_is_zero_only_where_they_are_equal() -> None:
+    p, q = np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([[0.25, 0.75], [1.0, 0.0]])
+    assert kl_divergence(p, p) == 0.0
+    assert kl_divergence(p, q) == pytest.approx(0.5 * np.log(0.5 / 0.25) + 0.5 * np.log(0.5 / 0.75))
+    assert kl_divergence(p, np.array([[1.0, 0.0], [1.0, 0.0]])) == np.inf

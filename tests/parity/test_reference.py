@@ -11,7 +11,7 @@ from toolkit import source
 from toolkit.errors import InputError
 from toolkit.parity.cases import Case
 from toolkit.parity.reference import Reference
-from toolkit.pipeline.check import reference_model
+from toolkit.pipeline.references import reference_model
 from toolkit.signature import Signature
 
 SIGNATURE = Signature.parse("x: float32[n]\nwhere n = 1..64")

@@ -12,7 +12,7 @@ from toolkit.parity.verdict import Judgement
 from toolkit.signature import Signature
 
 SIGNATURE = Signature.parse("x: float32[batch, 3]\nwhere batch = 1..4")
-HELD = tuple(CaseResult(c, (Judgement("y", True, 1e-7, 0.9),)) for c in plan(SIGNATURE, limit=8))
+HELD = tuple(CaseResult(c, (Judgement("y", True, 1e-7, 0.9),)) for c in plan(SIGNATURE, limit=16))
 FAILED = CaseResult(
     Case((("batch", 3),), "zeros", 7), (Judgement("y", False, 0.5, np.inf, "is 1, expected 0.5"),)
 )
@@ -36,7 +36,7 @@ def test_no_case_one_failure_or_one_problem_does_not_hold(bad: ParityReport) -> 
 
 def test_the_summary_says_how_much_of_the_domain_was_covered() -> None:
     assert report(*HELD).summary == (
-        "holds on 8 cases (batch all of 1..4), worst error 0.9x that of float32"
+        "holds on 16 cases (batch all of 1..4), worst error 0.9x that of float32"
     )
 
 

@@ -12,8 +12,8 @@ from toolkit.artifact import open_artifact
 from toolkit.errors import InputError, ParityError
 from toolkit.model import LoadedModel
 from toolkit.parity.reference import Reference
-from toolkit.pipeline.check import reference_model
 from toolkit.pipeline.infer import announce, settle
+from toolkit.pipeline.references import reference_model
 from toolkit.progress import Listener
 from toolkit.source import load
 

@@ -34,9 +34,16 @@ def manifest(bundle: Bundle) -> dict[str, object]:
     return found
 
 
-def test_the_folder_holds_the_model_the_manifest_and_the_log(bundle: Bundle) -> None:
+def test_the_folder_holds_the_model_its_evidence_and_the_log(bundle: Bundle) -> None:
     names = {p.name for p in bundle.path.iterdir()}
-    assert names - {"model.int8.onnx"} == {"model.onnx", "manifest.json", "export.log"}
+    evidence = {"manifest.json", "golden.safetensors", "export.log"}
+    assert names - {"model.int8.onnx"} == {"model.onnx", *evidence}
+
+
+def test_a_bundle_is_checked_against_what_it_recorded_of_the_original(bundle: Bundle) -> None:
+    report = toolkit.check(bundle.path, against=bundle.path / "golden.safetensors")
+    assert report.holds, report.reason
+    assert report.results
 
 
 def test_int8_is_in_the_bundle_only_where_it_is_not_slower(bundle: Bundle) -> None:

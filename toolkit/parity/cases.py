@@ -1,7 +1,8 @@
 """Which inputs a check runs, most telling first. Pure: the same signature and seed, the same cases.
 
 A case is sizes, a fill and a seed, and its text reruns it: `batch=3,tokens=7,fill=zeros,seed=4`.
-`fill=given,seed=K` is example number K of those that came with the model, at its own sizes.
+`fill=given,seed=K` is example number K of those that came with the model, at its own sizes. What
+follows sets values: `fill=zeros,seed=0,x[0,2]=1` (`toolkit.parity.edits`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import numpy as np
 from toolkit import examples
 from toolkit.errors import UsageError
 from toolkit.examples import Feeds
+from toolkit.parity import edits
+from toolkit.parity.edits import Edit
 from toolkit.signature import Dim, Signature
 
 Sizes = dict[str, int]
@@ -33,34 +36,44 @@ class Case:
     sizes: tuple[tuple[str, int], ...]
     fill: str
     seed: int
+    edits: tuple[Edit, ...] = ()
+    """Values that are set on top of the fill."""
+    origin: str = ""
+    """The file that holds its arrays, which is then its text."""
 
     def __str__(self) -> str:
         parts = [f"{name}={size}" for name, size in self.sizes]
-        return ",".join([*parts, f"fill={self.fill}", f"seed={self.seed}"])
+        parts += [f"fill={self.fill}", f"seed={self.seed}", *map(str, self.edits)]
+        return self.origin or ",".join(parts)
 
     @classmethod
     def parse(cls, text: str, signature: Signature) -> Case:
         """Read the text of a case. Raises UsageError where it does not fit the signature."""
-        values = dict(part.partition("=")[::2] for part in text.split(","))
+        parts, edited = edits.split(text)
+        values = dict(part.partition("=")[::2] for part in parts)
         fill, seed = values.pop("fill", "uniform"), values.pop("seed", "0")
         names = {d.name for d in signature.dims}
         numbers = all(v.isdigit() for v in (*values.values(), seed))
-        if set(values) != names or fill not in (*examples.FILLS, GIVEN) or not numbers:
+        known = (*examples.FILLS, *examples.SPECIAL, GIVEN)
+        if set(values) != names or fill not in known or not numbers:
             shown = ",".join([*(f"{n}=3" for n in sorted(names)), "fill=uniform", "seed=0"])
             raise UsageError(f"'{text}' is not a case of this model", f"write {shown}")
-        return cls(tuple((n, int(v)) for n, v in values.items()), fill, int(seed))
+        sizes = {n: int(v) for n, v in values.items()}
+        changes = tuple(edits.parse(part, signature, sizes) for part in edited)
+        return cls(tuple(sizes.items()), fill, int(seed), changes)
 
     def feeds(self, signature: Signature, given: Sequence[Feeds] = ()) -> Feeds:
         """One array an input; the same every time. Raises UsageError where it was not given."""
         if self.fill == GIVEN:
             if self.seed < len(given):
-                return given[self.seed]
+                return edits.applied(given[self.seed], self.edits)
             raise UsageError(
                 f"'{self}' is an example, and {len(given)} are given",
                 "pass those that the check had: its source's own, or --data",
             )
         rng = np.random.default_rng([self.seed, *(size for _, size in self.sizes)])
-        return examples.feeds(signature, dict(self.sizes), self.fill, rng)
+        drawn = examples.feeds(signature, dict(self.sizes), self.fill, rng)
+        return edits.applied(drawn, self.edits)
 
 
 def plan(
@@ -71,6 +84,7 @@ def plan(
     limit: int = 128,
     given: Sequence[Feeds] = (),
     boundaries: Mapping[str, Sequence[int]] | None = None,
+    special: bool = True,
 ) -> list[Case]:
     """At most `limit` cases over the whole signature, those that matter most first.
 
@@ -81,13 +95,16 @@ def plan(
     Then sizes that no exporter saw (`traced`), those on either side of where the model decides by a
     size (`boundaries`), then 1 and each end of each dimension, values at
     their ends and zeros, equal and reversed sizes, primes; then every size of each dimension in
-    turn, with random fills. With 64 sizes or fewer a dimension is covered completely.
+    turn, with random fills. With 64 sizes or fewer a dimension is covered completely. Each
+    `special` fill that the ranges allow is one case, after the other fills.
     """
     examples.require_given(signature, given)
     if signature.from_data:
         return _given(signature, given[:limit])
     first = _given(signature, given[: max(1, limit // 2)])
-    return [*first, *_drawn(signature, traced or {}, boundaries or {}, seed, limit - len(first))]
+    fills = [*_telling_fills(signature), *(_special_fills(signature) if special else ())]
+    sizes = list(_telling_sizes(signature, traced or {}, boundaries or {}))
+    return [*first, *_drawn(signature, sizes, fills, seed, limit - len(first))]
 
 
 def _given(signature: Signature, given: Sequence[Feeds]) -> list[Case]:
@@ -96,22 +113,18 @@ def _given(signature: Signature, given: Sequence[Feeds]) -> list[Case]:
 
 
 def _drawn(
-    signature: Signature,
-    traced: Mapping[str, int],
-    boundaries: Mapping[str, Sequence[int]],
-    seed: int,
-    limit: int,
+    signature: Signature, sizes: list[Sizes], fills: list[str], seed: int, limit: int
 ) -> list[Case]:
     rng = np.random.default_rng(seed)
-    sizes = list(_telling_sizes(signature, traced, boundaries))
-    fills = list(_telling_fills(signature))
     wanted = list(_interleaved(sizes, fills))
-    more = islice(_random(signature, fills, rng), 4 * limit)
+    usual = [fill for fill in fills if fill not in examples.SPECIAL]
+    more = islice(_random(signature, usual, rng), 4 * limit)
     unique = dict.fromkeys((tuple(s.items()), fill) for s, fill in (*wanted, *more))
     if signature.dims:
         chosen = list(unique)[:limit]
     else:  # nothing but values can vary
-        chosen = list(islice(cycle(unique), min(limit, 6 * len(fills))))
+        again = cycle((at, fill) for at, fill in unique if fill in usual)
+        chosen = [*unique, *islice(again, 5 * len(usual))][:limit]
     return [Case(at, fill, seed + n) for n, (at, fill) in enumerate(chosen)]
 
 
@@ -150,6 +163,16 @@ def _telling_fills(signature: Signature) -> Iterator[str]:
         yield from ("low", "high", "ends")
     if any(v is None or not (isfinite(v.low) and isfinite(v.high)) for v in ranges):
         yield "large"
+    if any(map(examples.is_mask, signature.inputs)):
+        yield "padding"
+    if not all(map(examples.is_mask, signature.inputs)):
+        yield from ("equal", "ties")
+
+
+def _special_fills(signature: Signature) -> Iterator[str]:
+    for fill in examples.SPECIAL:
+        if any(examples.offers(spec, fill) for spec in signature.inputs):
+            yield fill
 
 
 def _interleaved(sizes: list[Sizes], fills: list[str]) -> Iterator[tuple[Sizes, str]]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from toolkit.dtypes import DTYPES
 from toolkit.errors import OnnxportError
+from toolkit.parity import shrinking, special
 from toolkit.parity.cases import GIVEN, Case
 from toolkit.parity.fidelity import Tally
 from toolkit.parity.judging import Judge
+from toolkit.parity.measures import Measuring
 from toolkit.parity.reference import Reference
 from toolkit.parity.results import CaseResult
 from toolkit.plugins import Session
@@ -29,6 +31,7 @@ class Evidence:
     unreached: list[Case] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     """Of the cases with values from their whole range: what a lossy candidate is judged by."""
+    measuring: Measuring = field(default_factory=Measuring)
     low: dict[str, float] = field(default_factory=dict)
     high: dict[str, float] = field(default_factory=dict)
     floating: dict[str, bool] = field(default_factory=dict)
@@ -85,23 +88,67 @@ def compare(
             evidence.unreached.append(case)
             continue
         start = time.perf_counter()
-        expected = reference.expect(feeds)
-        evidence.see(expected.plain)
         try:
-            got = candidate.run(feeds)
+            expected = reference.expect(feeds)
+        except OnnxportError:
+            if case.fill in special.SPECIAL:
+                continue  # the original takes no NaN: there is nothing to compare
+            raise
+        if case.fill not in special.SPECIAL:
+            evidence.see(expected.plain)
+        try:
+            got = reference.kept(candidate.run(feeds), feeds)
         except OnnxportError as error:
-            result = CaseResult(case, problem=error.message)
+            refused = special.REFUSED if case.fill in special.SPECIAL else ""
+            result = CaseResult(case, problem=error.message, excused=refused)
         else:
             result = judge(case, feeds, expected, got)
-            if case.fill in ("uniform", GIVEN) and result.holds:
+            if case.fill not in special.SPECIAL and not result.excused:
+                evidence.measuring.add(result, expected, got)
+            if case.fill in ("uniform", GIVEN) and result.proven:
                 evidence.tally.add(expected.plain, got)
         seconds = time.perf_counter() - start
         clock.record(volume, seconds)
-        evidence.results.append(CaseResult(case, result.judgements, result.problem, seconds))
+        evidence.results.append(replace(result, seconds=seconds))
         progress(number + 1, len(cases))
         if fail_fast and not result.holds:
             break
     return evidence
+
+
+def smallest(
+    candidate: Session,
+    reference: Reference,
+    judge: Judge,
+    failure: CaseResult,
+    *,
+    seconds: float,
+) -> CaseResult:
+    """The simplest case found that fails as `failure` does, within so much time."""
+    best = failure
+    end = time.perf_counter() + seconds
+
+    def fails(case: Case) -> bool:
+        nonlocal best
+        if time.perf_counter() > end:
+            return False
+        try:
+            feeds = case.feeds(reference.signature, reference.given)
+            expected = reference.expect(feeds)
+        except OnnxportError:  # simpler, and not what the original accepts
+            return False
+        try:
+            got = reference.kept(candidate.run(feeds), feeds)
+            found = judge(case, feeds, expected, got)
+        except OnnxportError as error:
+            found = CaseResult(case, problem=error.message)
+        if not shrinking.alike(failure, found):
+            return False
+        best = found
+        return True
+
+    case = shrinking.shrink(failure.case, reference.signature, fails, reference.given)
+    return replace(best, case=case)
 
 
 class _Clock:

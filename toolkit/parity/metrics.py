@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from toolkit.dtypes import epsilon, smallest_normal
+
 
 def max_abs_error(reference: np.ndarray, candidate: np.ndarray) -> float:
     """max |r - c| over arrays of one shape; 0.0 where they are empty, NaN where either holds one.
@@ -18,3 +20,79 @@ def max_abs_error(reference: np.ndarray, candidate: np.ndarray) -> float:
         return 0.0
     with np.errstate(invalid="ignore"):
         return float(np.where(r == c, 0.0, np.abs(r - c)).max())
+
+
+def worst_index(reference: np.ndarray, candidate: np.ndarray) -> tuple[int, ...]:
+    """Where |r - c| is largest, the first such place; () for scalars and empty arrays."""
+    r, c = reference.astype(np.float64), candidate.astype(np.float64)
+    if not r.size:
+        return ()
+    with np.errstate(invalid="ignore"):
+        off = np.where(r == c, 0.0, np.abs(r - c))
+    return tuple(int(i) for i in np.unravel_index(int(off.argmax()), off.shape))
+
+
+def max_rel_error(reference: np.ndarray, candidate: np.ndarray) -> float:
+    """max |r - c| / |r| where r is not 0; where it is, c counts as infinitely far unless 0 too."""
+    r, c = reference.astype(np.float64), candidate.astype(np.float64)
+    if not r.size:
+        return 0.0
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        return float(np.where(r == c, 0.0, np.abs(r - c) / np.abs(r)).max())
+
+
+def max_ulps(reference: np.ndarray, candidate: np.ndarray, dtype: str) -> float:
+    """max |r - c| / ulp(r), in the precision of a floating dtype.
+
+    ulp(r) = 2^floor(log2 |r|) times epsilon, and that of the smallest normal number below it
+    (Goldberg, What Every Computer Scientist Should Know About Floating-Point Arithmetic, 1991).
+    """
+    r, c = reference.astype(np.float64), candidate.astype(np.float64)
+    if not r.size:
+        return 0.0
+    with np.errstate(invalid="ignore"):
+        _, exponent = np.frexp(np.maximum(np.abs(r), smallest_normal(dtype)))
+        ulp = np.ldexp(epsilon(dtype), exponent - 1)
+        return float(np.where(r == c, 0.0, np.abs(r - c) / ulp).max())
+
+
+def top_k_agreement(reference: np.ndarray, candidate: np.ndarray, k: int) -> float:
+    """The mean share of the k largest entries of each row that are the same ones, in any order.
+
+    Rows are along the last axis, [..., n] with n >= k. 1.0 where there is no row.
+    """
+    n = reference.shape[-1]
+    r, c = (a.reshape(-1, n) for a in (reference, candidate))
+    if not len(r):
+        return 1.0
+    ours, theirs = (np.argsort(-a, -1, kind="stable")[:, :k] for a in (r, c))
+    return float((ours[:, :, None] == theirs[:, None, :]).any(-1).mean())
+
+
+def as_probabilities(rows: np.ndarray, tolerance: float = 1e-3) -> np.ndarray | None:
+    """Rows [..., n > 1] that are probabilities, or logarithms of such, as probabilities; else None.
+
+    They are none of them negative (positive), and sum up to 1 within `tolerance`, the largest
+    error that a softmax in bfloat16 over a few classes has.
+    """
+    if rows.ndim < 2 or rows.shape[-1] < 2 or not rows.size or np.isnan(rows).any():
+        return None
+    wide = rows.astype(np.float64)
+    if (wide >= 0).all():
+        found = wide
+    elif (wide <= tolerance).all():
+        found = np.exp(wide)
+    else:
+        return None
+    return found if (np.abs(found.sum(-1) - 1.0) <= tolerance).all() else None
+
+
+def kl_divergence(reference: np.ndarray, candidate: np.ndarray) -> float:
+    """The largest sum p log(p / q) over rows [..., n] of probabilities, in nats.
+
+    Kullback and Leibler, On Information and Sufficiency, 1951. inf where q is 0 and p is not.
+    """
+    p, q = reference.astype(np.float64), candidate.astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.where(p > 0, p * (np.log(p) - np.log(q)), 0.0)
+    return max(0.0, float(terms.sum(-1).max(initial=0.0)))

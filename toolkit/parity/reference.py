@@ -13,6 +13,7 @@ from toolkit.dtypes import epsilon
 from toolkit.errors import OnnxportError
 from toolkit.examples import Feeds
 from toolkit.parity.cases import GIVEN, Case
+from toolkit.parity.valid import kept, valid
 from toolkit.parity.verdict import spread, unsettled
 from toolkit.plugins import Session
 from toolkit.signature import Signature
@@ -62,6 +63,8 @@ class Reference:
         moving: Moving | None = None,
     ) -> None:
         self.given = tuple(given)
+        self.cases: tuple[Case, ...] = ()
+        """The only cases there are, where it can be asked about no other."""
         self._moving = moving
         self._deep = deep
         self.weights = weights
@@ -72,9 +75,13 @@ class Reference:
 
     def expect(self, feeds: Arrays) -> Expectation:
         """Raises InputError where the original itself refuses the feed."""
-        plain = self.plain.run(feeds)
+        plain = self.kept(self.plain.run(feeds), feeds)
         truth = self._run_exact(feeds)
         return Expectation(plain, _wide(truth if truth is not None else plain))
+
+    def kept(self, outputs: Arrays, feeds: Arrays) -> Arrays:
+        """Outputs with 0 where the signature says that they mean nothing."""
+        return kept(outputs, valid(self.signature, feeds)) if self.signature.valid else outputs
 
     @property
     def has_truth(self) -> bool:
@@ -85,7 +92,7 @@ class Reference:
         if self._deep is None:
             return expected.truth
         try:
-            return _wide(self._deep().run(feeds))
+            return _wide(self.kept(self._deep().run(feeds), feeds))
         except OnnxportError:
             return None
 
@@ -105,13 +112,14 @@ class Reference:
         *,
         ulps: float = 1.0,
         drift: float = 0.0,
+        weights: bool = False,
     ) -> Noise:
         """How far outputs move between inputs that float32 cannot tell apart, and its error there.
 
         Floating inputs are moved by `ulps`, each number up or down; then, twice, by `drift` ulps
         all of them up and all of them down. A model of integers alone is run on other values of
         the same sizes, whose rounding error is of the same kind, and its weights are moved in place
-        of its inputs: what they embed is as good an input.
+        of its inputs: what they embed is as good an input. With `weights` they are in any case.
         """
         moved: dict[str, list[np.ndarray]] = {name: [] for name in expected.plain}
         errors = dict.fromkeys(expected.plain, 0.0)
@@ -129,7 +137,7 @@ class Reference:
                 errors[name] = max(errors[name], spread(there.truth[name], [plain]))
                 if floating:
                     moved[name] += [plain, there.truth[name]]
-        if not floating and self._moving and self._exact:
+        if (weights or not floating) and self._moving and self._exact:
             for outputs in self._with_other_weights(feeds, ulps, drift, case.seed):
                 for name, array in outputs.items():
                     moved[name].append(array)
@@ -175,7 +183,7 @@ class Reference:
         if self._exact is None:
             return None
         try:
-            return self._exact.run(feeds)
+            outputs = self._exact.run(feeds)
         except OnnxportError as error:
             self._exact = None
             self.notes.append(
@@ -183,6 +191,7 @@ class Reference:
                 f" one-ulp changes of the input ({error.message})"
             )
             return None
+        return self.kept(outputs, feeds)
 
 
 def _wide(outputs: Arrays) -> dict[str, np.ndarray]:
@@ -194,7 +203,8 @@ def _nudged(array: np.ndarray, ulps: float, rng: np.random.Generator) -> np.ndar
     wide = array.astype(np.float64)
     finite = wide[np.isfinite(wide)]
     usual = float(np.sqrt(np.mean(finite**2))) if finite.size else 0.0
-    step = np.where(wide == 0.0, usual or 1.0, np.abs(wide)) * ulps * epsilon(str(array.dtype))
+    size = np.where(np.isfinite(wide), np.abs(wide), 0.0)  # infinity moved by an ulp is no NaN
+    step = np.where(wide == 0.0, usual or 1.0, size) * ulps * epsilon(str(array.dtype))
     signs = rng.integers(0, 2, array.shape) * 2 - 1
     return np.asarray(wide + signs * step).astype(array.dtype)
 

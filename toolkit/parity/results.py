@@ -21,10 +21,20 @@ class CaseResult:
     judgements: tuple[Judgement, ...] = ()
     problem: str = ""
     seconds: float = 0.0
+    excused: str = ""
+    """Why a departure here is no difference: neither a failure nor proven."""
+    only_where: str = ""
+    """Of a failure: the mask whose zeros are the only positions that depart."""
+
+    @property
+    def proven(self) -> bool:
+        good = not self.problem and all(j.holds for j in self.judgements)
+        return good and not self.excused
 
     @property
     def holds(self) -> bool:
-        return not self.problem and all(j.holds for j in self.judgements)
+        """Proven, or excused."""
+        return bool(self.excused) or self.proven
 
     @property
     def ratio(self) -> float:
@@ -32,7 +42,7 @@ class CaseResult:
 
     @property
     def rounding(self) -> bool:
-        """Held on appeal: see `Judgement.rounding`."""
+        """Proven on appeal: see `Judgement.rounding`."""
         return any(j.rounding for j in self.judgements)
 
     @property
@@ -43,6 +53,46 @@ class CaseResult:
             return self.problem
         far = f", {bad.ratio:.3g}x the error that float32 accounts for" if bad.ratio < 1e300 else ""
         return f"'{bad.output}' {bad.reason}{far}"
+
+
+@dataclass(frozen=True)
+class Measures:
+    """One floating output over all cases that count: `toolkit.parity.metrics` says what each is."""
+
+    output: str
+    ratio: float
+    """The largest error over what float32 accounts for."""
+    ulps: float
+    max_abs: float
+    max_rel: float
+    sqnr: float
+    """In dB, over all elements of all cases; and so is the cosine."""
+    cosine: float
+    top1: float | None
+    """Share of rows along the last axis with the same largest entry; None where there are none."""
+    top5: float | None
+    kl: float | None
+    """In nats, of the worst row; None where rows are no probabilities."""
+    worst_case: str
+    worst_index: tuple[int, ...]
+
+    def __str__(self) -> str:
+        parts = [
+            f"'{self.output}' {self.ulps:.3g} ulps, {self.max_abs:.2g} absolute, {self.max_rel:.2g}"
+            f" relative, {self.sqnr:.0f} dB, cosine {self.cosine:.6g}"
+        ]
+        if self.top1 is not None:
+            parts.append(f"top-1 {_percent(self.top1)}")
+        if self.top5 is not None:
+            parts.append(f"top-5 {_percent(self.top5)}")
+        if self.kl is not None:
+            parts.append(f"KL {self.kl:.2g}")
+        return ", ".join(parts)
+
+
+def _percent(share: float) -> str:
+    """100 % only where it is all."""
+    return "100 %" if share == 1.0 else f"{min(99.99, 100 * share):.2f} %"
 
 
 @dataclass(frozen=True)
@@ -63,6 +113,9 @@ class ParityReport:
     """The largest magnitude that each output reached in the reference."""
     fidelity: tuple[Fidelity, ...] = ()
     """Of a lossy candidate: what it was judged by, instead of the error of float32."""
+    measures: tuple[Measures, ...] = ()
+    smallest: CaseResult | None = None
+    """The simplest case found that fails as the first failure does."""
 
     @property
     def failures(self) -> tuple[CaseResult, ...]:
@@ -70,7 +123,8 @@ class ParityReport:
 
     @property
     def holds(self) -> bool:
-        return bool(self.results) and not self.problems and not self.failures
+        proven = any(r.proven for r in self.results)
+        return proven and not self.problems and not self.failures
 
     @property
     def exit_code(self) -> int:
@@ -79,19 +133,39 @@ class ParityReport:
     @property
     def remarks(self) -> tuple[str, ...]:
         """The notes, and a word on cases that hold only because the graph is right in float64."""
-        excused = [r for r in self.results if r.holds and r.rounding]
-        if not excused:
-            return self.notes
-        worst = max(excused, key=lambda r: r.ratio)
-        return (
-            *self.notes,
-            f"in {len(excused)} cases the runtime rounds up to {worst.ratio:.3g}x as much as"
-            f" PyTorch ({worst.case}); the graph itself is right there, evaluated in float64",
-        )
+        notes = [*self.notes]
+        if rounded := [r for r in self.results if r.proven and r.rounding]:
+            worst = max(rounded, key=lambda r: r.ratio)
+            notes.append(
+                f"in {len(rounded)} cases the runtime rounds up to {worst.ratio:.3g}x as much as"
+                f" PyTorch ({worst.case}); the graph itself is right there, evaluated in float64"
+            )
+        notes += self._padding()
+        for why in dict.fromkeys(r.excused for r in self.results if r.excused):
+            same = [r.case for r in self.results if r.excused == why]
+            count = (
+                f"{len(same)} cases are not counted" if len(same) > 1 else "a case is not counted"
+            )
+            notes.append(f"{count}: {why} ({same[0]})")
+        return tuple(notes)
+
+    def _padding(self) -> list[str]:
+        """What to say in the signature where all failures are at masked positions."""
+        masks = {r.only_where for r in self.failures}
+        if len(masks) != 1 or masks == {""}:
+            return []
+        mask = masks.pop()
+        bad = dict.fromkeys(j.output for r in self.failures for j in r.judgements if not j.holds)
+        said = "; ".join(f"{output} valid where {mask}" for output in bad)
+        return [
+            f"departs only where '{mask}' is 0; if those positions mean nothing, say so in the"
+            f" signature: {said}"
+        ]
 
     @property
     def worst(self) -> CaseResult | None:
-        return max(self.results, key=lambda r: r.ratio, default=None)
+        """Of the cases that are not excused."""
+        return max((r for r in self.results if not r.excused), key=lambda r: r.ratio, default=None)
 
     @property
     def reason(self) -> str:
@@ -101,7 +175,9 @@ class ParityReport:
         if self.failures:
             first = self.failures[0]
             return f"{first.reason} ({first.case})"
-        return "" if self.results else "no case was run"
+        if not self.results:
+            return "no case was run"
+        return "" if self.holds else f"nothing was proven: {self.results[0].excused}"
 
     @property
     def summary(self) -> str:
@@ -109,7 +185,7 @@ class ParityReport:
         if not self.holds:
             return self.reason
         domain = f" ({self.coverage})" if self.coverage else ""
-        told = f"holds on {len(self.results)} cases{domain}"
+        told = f"holds on {sum(r.proven for r in self.results)} cases{domain}"
         if self.fidelity or self.worst is None:
             return told
         return f"{told}, worst error {self.worst.ratio:.2g}x that of float32"
@@ -118,7 +194,9 @@ class ParityReport:
     def covered(self) -> dict[str, tuple[int, ...]]:
         """The sizes of each dimension at which it was run and holds."""
         return {
-            dim.name: tuple(sorted({dict(r.case.sizes)[dim.name] for r in self.results if r.holds}))
+            dim.name: tuple(
+                sorted({dict(r.case.sizes)[dim.name] for r in self.results if r.proven})
+            )
             for dim in self.signature.dims
         }
 
@@ -135,7 +213,7 @@ class ParityReport:
         return ", ".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
-        worst = self.worst
+        worst, least = self.worst, self.smallest
         return {
             "holds": self.holds,
             "candidate": self.candidate,
@@ -143,20 +221,25 @@ class ParityReport:
             "device": self.device,
             "signature": str(self.signature),
             "cases": len(self.results),
+            "proven": sum(r.proven for r in self.results),
             "covered": {name: ranges(sizes) for name, sizes in self.covered.items()},
             "unreached": [str(c) for c in self.unreached],
             "worst": {"case": str(worst.case), "ratio": _number(worst.ratio)} if worst else None,
             "scales": dict(self.scales),
+            "outputs": [{k: _number(v) for k, v in asdict(m).items()} for m in self.measures],
             "fidelity": [{k: _number(v) for k, v in asdict(f).items()} for f in self.fidelity],
             "reason": self.reason,
             "failures": [
                 {
                     "case": str(r.case),
                     "reason": r.reason,
+                    "only_where": r.only_where,
                     "outputs": {j.output: _number(j.error) for j in r.judgements if not j.holds},
                 }
                 for r in self.failures
             ],
+            "smallest": {"case": str(least.case), "reason": least.reason} if least else None,
+            "excused": [{"case": str(r.case), "why": r.excused} for r in self.results if r.excused],
             "problems": list(self.problems),
             "notes": list(self.remarks),
         }

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolkit.dtypes import DTYPES, epsilon
+from toolkit.dtypes import DTYPES, epsilon, smallest_normal
 from toolkit.parity.metrics import max_abs_error
 
 
@@ -44,6 +44,8 @@ class Judgement:
     error: float = 0.0
     ratio: float = 0.0
     reason: str = ""
+    kind: str = ""
+    """Of a failure: `dtype`, `shape`, `class` (NaN or infinite on one side) or `value`."""
     rounding: bool = False
     """It holds on appeal: the graph is right in float64, and only the runtime's sums round more."""
 
@@ -57,23 +59,29 @@ def judge(
     *,
     noise: float = 0.0,
     undecided: np.ndarray | None = None,
+    counted: np.ndarray | None = None,
 ) -> Judgement:
     """Hold `candidate` against what PyTorch returns in its own precision and in float64.
 
     `plain` fixes shape and dtype; `truth` is what it approximates. `noise`: the largest change of
     the output seen under changes of the input that no float32 program can be asked to resolve.
     `undecided`: positions of an integer output that the reference itself cannot tell apart.
+    `counted`: the positions that are compared, where not all are.
     """
     if candidate.dtype != plain.dtype:
-        return _refused(output, f"is {candidate.dtype}, expected {plain.dtype}")
+        return _refused(output, f"is {candidate.dtype}, expected {plain.dtype}", "dtype")
     if candidate.shape != plain.shape:
         came, expected = list(candidate.shape), list(plain.shape)
-        return _refused(output, f"has shape {came}, expected {expected}")
+        return _refused(output, f"has shape {came}, expected {expected}", "shape")
+    if counted is not None:
+        candidate, plain, truth = (
+            np.where(counted, a, a.dtype.type(0)) for a in (candidate, plain, truth)
+        )
     if DTYPES[str(plain.dtype)].kind != "f":
         return _judge_exact(output, candidate, plain, undecided)
     wrong = _wrong_class(candidate, plain, truth)
     if wrong.any():
-        return _refused(output, _at(wrong, candidate, plain))
+        return _refused(output, _at(wrong, candidate, plain), "class")
     finite = np.isfinite(_wide(candidate)) & np.isfinite(_wide(plain)) & np.isfinite(truth)
     expected, got = truth[finite], _wide(candidate)[finite]
     error = max_abs_error(expected, got)
@@ -82,23 +90,25 @@ def judge(
     yardstick = max(
         max_abs_error(expected, _wide(plain)[finite]),
         tolerance.floor_ulps * epsilon(str(plain.dtype)) * _scale(expected),
+        smallest_normal(str(plain.dtype)),  # a runtime may take what is smaller for zero
         noise,
     )
-    ratio = 0.0 if error == 0.0 else error / yardstick if yardstick else float("inf")
+    ratio = error / yardstick
     if ratio <= tolerance.factor:
         return Judgement(output, True, error, ratio)
     worst = np.zeros(plain.shape, bool)
     worst[finite] = np.abs(expected - got) == error
-    return Judgement(output, False, error, ratio, _at(worst, candidate, truth))
+    return Judgement(output, False, error, ratio, _at(worst, candidate, truth), "value")
 
 
-def _refused(output: str, reason: str) -> Judgement:
-    return Judgement(output, False, float("inf"), float("inf"), reason)
+def _refused(output: str, reason: str, kind: str) -> Judgement:
+    return Judgement(output, False, float("inf"), float("inf"), reason, kind)
 
 
 def spread(truth: np.ndarray, samples: Sequence[np.ndarray]) -> float:
     """The largest finite change of an output among samples of the same shape, against `truth`."""
-    finite = [np.abs(_wide(s) - truth) for s in samples if s.shape == truth.shape]
+    with np.errstate(invalid="ignore"):
+        finite = [np.abs(_wide(s) - truth) for s in samples if s.shape == truth.shape]
     return max((float(d[np.isfinite(d)].max(initial=0.0)) for d in finite), default=0.0)
 
 
@@ -129,7 +139,7 @@ def _judge_exact(
         return Judgement(output, True)
     reason = f"{_at(differs, candidate, plain)}; {int(differs.sum())} of {differs.size} differ"
     error = max_abs_error(plain, candidate)
-    return Judgement(output, False, error, float("inf"), reason)
+    return Judgement(output, False, error, float("inf"), reason, "value")
 
 
 def _judge_explicit(
@@ -139,7 +149,8 @@ def _judge_explicit(
     excess = np.abs(expected - got) - allowed
     over = bool((excess > 0).any())
     limit = f"allowed atol {tolerance.atol or 0:g}, rtol {tolerance.rtol or 0:g}"
-    return Judgement(output, not over, error, 0.0, f"off by {error:.3g}, {limit}" if over else "")
+    reason = f"off by {error:.3g}, {limit}" if over else ""
+    return Judgement(output, not over, error, 0.0, reason, "value" if over else "")
 
 
 def _classes(array: np.ndarray) -> np.ndarray:

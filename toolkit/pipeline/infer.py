@@ -14,7 +14,7 @@ from toolkit.errors import InputError, OnnxportError, ParityError
 from toolkit.model import LoadedModel, held_to
 from toolkit.narrowing import narrowed
 from toolkit.parity.reference import Reference
-from toolkit.pipeline.check import reference_model
+from toolkit.pipeline.references import reference_model
 from toolkit.progress import SILENT, Listener
 from toolkit.proposal.proposing import narrower
 from toolkit.signature import Signature

@@ -19,10 +19,11 @@ from toolkit.optimize.simplify import Simplified
 from toolkit.parity.fidelity import Budget
 from toolkit.parity.reference import Reference
 from toolkit.pipeline import infer
-from toolkit.pipeline.check import reference_model
 from toolkit.pipeline.export import keep_log
+from toolkit.pipeline.golden import GOLDEN, write_golden
 from toolkit.pipeline.portfolio import Exported, Plan, default_order, export_model
 from toolkit.pipeline.quantize import Metric, Quantized, best, calibration_data, quantize_artifact
+from toolkit.pipeline.references import reference_model
 from toolkit.pipeline.simplify import simplify_artifact
 from toolkit.pipeline.subjects import opened_source
 from toolkit.progress import SILENT, Listener
@@ -74,7 +75,8 @@ def ship(
     memory_limit: int | None = None,
     listener: Listener = SILENT,
 ) -> Bundle:
-    """Make a bundle folder: the verified float32 model, the int8 one where it pays, a manifest.
+    """Make a bundle folder: the verified float32 model, the int8 one where it pays, a manifest,
+    and outputs of the original by which it can be checked elsewhere.
 
     `data`: rows that calibrate int8 and judge it. `examples`: see `toolkit.given`. `metric`: a
     function of a session, higher is better, evaluated for PyTorch, float32 and int8. `device`:
@@ -151,6 +153,7 @@ def ship(
         metrics = _metrics(metric, reference, float32, chosen)
         if chosen and chosen.artifact and chosen.ratio <= 1:
             publish(chosen.artifact, folder / INT8)
+        write_golden(folder / GOLDEN, reference, model.origin, seed=seed, seconds=budget / 4)
         found = (exported, simplified, tried, verdict, timings, metrics)
         manifest = json.dumps(_manifest(model, folder, *found), indent=2) + "\n"
         (folder / MANIFEST).write_text(manifest)

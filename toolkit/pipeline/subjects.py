@@ -12,7 +12,6 @@ import numpy as np
 
 from toolkit.artifact import Declared, OnnxArtifact, located, open_artifact
 from toolkit.errors import UsageError
-from toolkit.inference.isolated import IsolatedSession
 from toolkit.plugins import Session
 from toolkit.signature import Signature
 
@@ -21,6 +20,9 @@ if TYPE_CHECKING:
 
 Source = "str | nn.Module | tuple[nn.Module, Signature | str] | LoadedModel"
 Subject = "str | Path | OnnxArtifact | nn.Module | LoadedModel"
+
+PYTORCH, ONNXRUNTIME = "pytorch", "onnxruntime"
+"""The usual runtimes of sources and of files."""
 
 
 def is_file(subject: Any) -> bool:
@@ -111,10 +113,12 @@ def _matched(names: list[str], declared: tuple[Declared, ...]) -> dict[str, str]
     return dict(zip(names, theirs, strict=True))
 
 
-@contextmanager
-def candidate_session(
-    artifact: OnnxArtifact, signature: Signature, *, runtime: str, device: str
-) -> Iterator[Renamed]:
-    """The file as it lies on disk, in a fresh process."""
-    with IsolatedSession(artifact, runtime=runtime, device=device) as session:
-        yield Renamed(session, signature, artifact)
+def called(name: str, runtime: str, usual: str = ONNXRUNTIME) -> str:
+    """`model.onnx (reference)` for a subject on another runtime than the usual one."""
+    return name if runtime == usual else f"{name} ({runtime})"
+
+
+def require_pytorch(runtime: str) -> None:
+    """Raises UsageError for a runtime of files."""
+    if runtime not in ("", PYTORCH):
+        raise UsageError(f"{runtime} runs no PyTorch source", "export it first: onnxport export")

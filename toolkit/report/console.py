@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from toolkit.diagnosis import Diagnosis
     from toolkit.latency import Timing
+    from toolkit.parity.matrix import Matrix
+    from toolkit.parity.results import ParityReport
     from toolkit.zoo import Entry
 
 K = TypeVar("K")
@@ -138,6 +140,37 @@ def show_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*map(escape, row))
     out().print(table)
+
+
+def show_matrix(matrix: Matrix) -> None:
+    """A row and a column for each subject, in their cells whether the two agree; then why not."""
+    console = out()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("")
+    for number in range(1, len(matrix.subjects)):
+        table.add_column(str(number), no_wrap=True)
+    for row, name in enumerate(matrix.subjects):
+        cells = [_cell(matrix.between(row, column)) for column in range(row)]
+        table.add_row(f"[bold]{row + 1}[/bold]  {escape(name)}", *cells)
+    console.print(table)
+    if not matrix.holds:
+        agree = (", ".join(str(n + 1) for n in group) for group in matrix.groups)
+        console.print("agree among themselves: " + "; ".join(agree))
+    for (candidate, original), report in matrix.reports.items():
+        if not report.holds:
+            names = matrix.subjects[candidate], matrix.subjects[original]
+            console.print(f"[red]{candidate + 1} differs from {original + 1}[/red]", end=": ")
+            console.print(report.reason, markup=False)
+            console.print(f"  onnxport check {names[0]} --against {names[1]}", markup=False)
+
+
+def _cell(report: ParityReport | None) -> str:
+    if report is None:
+        return ""
+    if report.holds:
+        return f"[green]holds[/green] on {len(report.results)}"
+    count = f" {len(report.failures)} of {len(report.results)}" if report.failures else ""
+    return f"[red]DIFFERS[/red]{count}"
 
 
 def _duration(seconds: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -70,20 +71,24 @@ def show_parity(report: ParityReport, rerun: str) -> None:
 
 def _facts(report: ParityReport, rerun: str) -> list[tuple[str, str]]:
     facts = [("problem", p) for p in report.problems]
-    failures, cases = report.failures, len(report.results)
+    failures, cases, least = report.failures, len(report.results), report.smallest
     if failures:
         facts += [
             ("first", failures[0].reason),
             ("case", str(failures[0].case)),
-            ("rerun", f"{rerun} --case {failures[0].case}"),
+            *([("smallest", str(least.case)), ("", least.reason)] if least else []),
+            ("rerun", f"{rerun} --case {shlex.quote(str((least or failures[0]).case))}"),
             ("failing", f"{len(failures)} of {cases} cases"),
         ]
     else:
-        facts.append(("cases", f"{cases}, all hold"))
+        proven = sum(r.proven for r in report.results)
+        told = "all hold" if proven == cases else f"{proven} hold, the others do not count"
+        facts.append(("cases", f"{cases}, {told}"))
     facts += [("fidelity", str(f)) for f in report.fidelity]
     if report.worst and not failures and not report.fidelity:
         ratio = f"{report.worst.ratio:.2g}x the error of float32 itself"
         facts.append(("worst", f"{ratio} ({report.worst.case})"))
+    facts += [("output", str(m)) for m in report.measures]
     for name, sizes in report.covered.items():
         facts.append(("holds at", f"{name} {_in_short(sizes)}"))
     if report.unreached:
