@@ -9,6 +9,7 @@ from typing import Any
 
 from toolkit.parity.cases import Case
 from toolkit.parity.fidelity import Fidelity
+from toolkit.parity.located import Located
 from toolkit.parity.verdict import Judgement
 from toolkit.signature import Signature
 
@@ -63,6 +64,8 @@ class ParityReport:
     """The largest magnitude that each output reached in the reference."""
     fidelity: tuple[Fidelity, ...] = ()
     """Of a lossy candidate: what it was judged by, instead of the error of float32."""
+    located: Located | None = None
+    """Of a failure: where it departs from its reference, as far as that was found."""
 
     @property
     def failures(self) -> tuple[CaseResult, ...]:
@@ -158,6 +161,7 @@ class ParityReport:
                 for r in self.failures
             ],
             "problems": list(self.problems),
+            "located": self.located.to_dict() if self.located else None,
             "notes": list(self.remarks),
         }
 

@@ -28,6 +28,7 @@ from toolkit.parity.reference import Reference
 from toolkit.parity.results import ParityReport
 from toolkit.parity.verdict import Tolerance
 from toolkit.parity.weights import damaged, unrelated
+from toolkit.pipeline.localize import located
 from toolkit.pipeline.subjects import (
     Renamed,
     candidate_session,
@@ -89,6 +90,7 @@ def check(
         subject, against = against, subject
     artifact = open_file(subject, signature)
     against = origin_of(artifact, weights) if against is None else against
+    original = None
     with ExitStack() as stack:
         if is_file(against):
             original = open_file(against, signature)
@@ -103,7 +105,7 @@ def check(
             model = stack.enter_context(loading)
             reference, name = reference_model(model), model.origin
             reference.notes[:0] = _loading_notes(model, artifact)
-        return check_artifact(
+        report = check_artifact(
             artifact,
             reference,
             name,
@@ -117,6 +119,17 @@ def check(
             tolerance=tolerance,
             fidelity=fidelity,
             listener=listener,
+        )
+        if report.holds:
+            return report
+        return located(
+            report,
+            artifact,
+            reference,
+            original=original,
+            runtime=runtime,
+            tolerance=tolerance,
+            seconds=budget / 2,
         )
 
 

@@ -80,6 +80,9 @@ def _facts(report: ParityReport, rerun: str) -> list[tuple[str, str]]:
         ]
     else:
         facts.append(("cases", f"{cases}, all hold"))
+    if (found := report.located) and found.departure:
+        facts.append(("departs", f"at {found.departure}"))
+    facts += [("blame", text) for text in (found.blame if found else ())]
     facts += [("fidelity", str(f)) for f in report.fidelity]
     if report.worst and not failures and not report.fidelity:
         ratio = f"{report.worst.ratio:.2g}x the error of float32 itself"

@@ -1,0 +1,151 @@
+"""What a module computes on the way: the value of every operator, its module and line.
+
+Fused kernels are told apart into the operators they stand for: attention into its products and
+softmax, as exporters write them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+import toolkit.model
+from toolkit.model import to_array
+from toolkit.parity.sketch import Sketch
+
+_TORCH = str(Path(torch.__file__).parent)
+_HERE = str(Path(__file__).parent)
+_FLAT = toolkit.model.__file__
+"""Where the user's module is called from: no line of theirs lies further out."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One value: the operator that made it, the path of the module in which it ran, the line."""
+
+    sketch: Sketch
+    operator: str
+    module: str
+    line: str
+    number: int
+    """Which of this operator's values in this module it is."""
+    dtype: str
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        return self.module, self.operator, self.number
+
+
+def record(module: nn.Module, run: Callable[[], object]) -> list[Recorded]:
+    """The values that `run`, which calls `module`, computes, in order.
+
+    Also the module's weights, and each inner module's output with its first two axes swapped:
+    exporters put time before the batch.
+    """
+    recorder = _Recorder()
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        owner, _, weight = name.rpartition(".")
+        recorder.add(tensor, weight, module=owner, line="")
+    with _following(module, recorder), _plainly(), recorder:
+        run()
+    return recorder.found
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """Without kernels that do the work of several operators."""
+    fast, mkldnn = torch.backends.mha.get_fastpath_enabled(), torch._C._get_mkldnn_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    torch._C._set_mkldnn_enabled(False)  # its LSTM is one operator
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+        torch._C._set_mkldnn_enabled(mkldnn)
+
+
+@contextmanager
+def _following(module: nn.Module, recorder: _Recorder) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        for name, inner in module.named_modules():
+            before = inner.register_forward_pre_hook(recorder.entering(name))
+            after = inner.register_forward_hook(recorder.leaving)
+            stack.callback(before.remove)
+            stack.callback(after.remove)
+        yield
+
+
+class _Recorder(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.found: list[Recorded] = []
+        self._count: Counter[tuple[str, str]] = Counter()
+        self._stack: list[str] = [""]
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        operator = str(getattr(func, "overloadpacket", func)).rpartition(".")[2]
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, torch.Tensor):
+                self.add(tensor, operator)
+        return result
+
+    def add(
+        self,
+        tensor: torch.Tensor,
+        operator: str,
+        *,
+        module: str | None = None,
+        line: str | None = None,
+    ) -> None:
+        if tensor.is_meta or tensor.is_complex() or tensor.is_sparse or not tensor.numel():
+            return
+        where = self._stack[-1] if module is None else module
+        number = self._count[where, operator]
+        self._count[where, operator] += 1
+        at = _users_line() if line is None else line
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        sketch = Sketch.of(to_array(tensor))
+        self.found.append(Recorded(sketch, operator, where, at, number, dtype))
+
+    def entering(self, name: str) -> Callable[..., None]:
+        def enter(*_: object) -> None:
+            self._stack.append(name)
+
+        return enter
+
+    def leaving(self, module: nn.Module, _inputs: object, output: object) -> None:
+        with torch._C._DisableTorchDispatch():
+            for tensor in tree_leaves(output):
+                if isinstance(tensor, torch.Tensor) and tensor.dim() > 2:
+                    self.add(tensor.transpose(0, 1), "output", line="")
+        self._stack.pop()
+
+
+def _users_line() -> str:
+    """`net.py:42`: the innermost line of Python that is neither PyTorch's nor ours."""
+    frame = sys._getframe(2)
+    while frame.f_back and frame.f_code.co_filename != _FLAT:
+        file = frame.f_code.co_filename
+        if not file.startswith((_TORCH, _HERE, "<")) and "contextlib" not in file:
+            return f"{_shown(file)}:{frame.f_lineno}"
+        frame = frame.f_back
+    return ""
+
+
+def _shown(file: str) -> str:
+    path, here = Path(file), Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else path.name
