@@ -7,14 +7,16 @@ softmax, as exporters write them.
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -48,6 +50,17 @@ class Recorded:
         return self.module, self.operator, self.number
 
 
+@dataclass(frozen=True)
+class Call:
+    """An operator as it was called: its name, the call as Python's text, the tensors it names."""
+
+    operator: str
+    text: str
+    tensors: Mapping[str, np.ndarray]
+    output: int = 0
+    """Which of its results is meant."""
+
+
 def record(module: nn.Module, run: Callable[[], object]) -> list[Recorded]:
     """The values that `run`, which calls `module`, computes, in order.
 
@@ -61,6 +74,14 @@ def record(module: nn.Module, run: Callable[[], object]) -> list[Recorded]:
     with _following(module, recorder), _plainly(), recorder:
         run()
     return recorder.found
+
+
+def recall(module: nn.Module, run: Callable[[], object], key: tuple[str, str, int]) -> Call | None:
+    """How the operator was called whose value `record` gives this key; None where it was none."""
+    recorder = _Recorder(key)
+    with _following(module, recorder), _plainly(), recorder:
+        run()
+    return recorder.call
 
 
 @contextmanager
@@ -89,18 +110,26 @@ def _following(module: nn.Module, recorder: _Recorder) -> Iterator[None]:
 
 
 class _Recorder(TorchDispatchMode):
-    def __init__(self) -> None:
+    def __init__(self, wanted: tuple[str, str, int] | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.call: Call | None = None
+        self._wanted = wanted
         self.found: list[Recorded] = []
         self._count: Counter[tuple[str, str]] = Counter()
         self._stack: list[str] = [""]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
         operator = str(getattr(func, "overloadpacket", func)).rpartition(".")[2]
+        before = self._count[self._stack[-1], operator]
+        near = self._wanted and self._wanted[:2] == (self._stack[-1], operator)
+        called = _called(func, args, kwargs or {}) if near and not self.call else None
+        result = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(result):
             if isinstance(tensor, torch.Tensor):
                 self.add(tensor, operator)
+        after = self._count[self._stack[-1], operator]
+        if called and self._wanted and before <= self._wanted[2] < after:
+            self.call = replace(called, output=self._wanted[2] - before)
         return result
 
     def add(
@@ -133,6 +162,36 @@ class _Recorder(TorchDispatchMode):
                 if isinstance(tensor, torch.Tensor) and tensor.dim() > 2:
                     self.add(tensor.transpose(0, 1), "output", line="")
         self._stack.pop()
+
+
+def _called(func: Any, args: Any, kwargs: Mapping[str, Any]) -> Call | None:
+    """The call as text, with its tensors copied: the operator may write to them."""
+    tensors: dict[str, np.ndarray] = {}
+    try:
+        parts = [_text(value, tensors) for value in args]
+        parts += [f"{name}={_text(value, tensors)}" for name, value in kwargs.items()]
+    except TypeError:
+        return None
+    return Call(f"torch.ops.{func}", f"torch.ops.{func}({', '.join(parts)})", tensors)
+
+
+def _text(value: Any, tensors: dict[str, np.ndarray]) -> str:
+    if isinstance(value, torch.Tensor):
+        name = f"a{len(tensors)}"
+        tensors[name] = np.array(to_array(value))
+        return name
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(_text(item, tensors) for item in value)}]"
+    if isinstance(value, torch.device):
+        return "'cpu'"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"float('{value}')"
+    if isinstance(value, (type(None), bool, int, float, str, *_NAMED)):
+        return str(value) if isinstance(value, _NAMED) else repr(value)
+    raise TypeError(type(value).__name__)
+
+
+_NAMED = (torch.dtype, torch.layout, torch.memory_format)
 
 
 def _users_line() -> str:

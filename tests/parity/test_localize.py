@@ -1,10 +1,12 @@
 """The first node whose value the original never had, on graphs of a few nodes."""
 
+from collections.abc import Collection
+
 import numpy as np
 import pytest
 
 from toolkit.parity.localize import Landmark, Map, Step, steepest
-from toolkit.parity.located import Located
+from toolkit.parity.located import Departure, Located
 from toolkit.parity.sketch import Sketch
 
 A, B, C = (np.random.default_rng(n).normal(size=(4, 6)) for n in range(3))
@@ -12,6 +14,11 @@ A, B, C = (np.random.default_rng(n).normal(size=(4, 6)) for n in range(3))
 
 def mark(array: np.ndarray, operator: str = "", module: str = "") -> Landmark:
     return Landmark(Sketch.of(array), 1e-6, operator, module)
+
+
+def departure(here: Map, *wrong: str, changed: Collection[str] = ()) -> Departure | None:
+    first = here.first(wrong, changed)
+    return here.departure(*first) if first else None
 
 
 def chain(**arrays: np.ndarray) -> Map:
@@ -26,14 +33,14 @@ def chain(**arrays: np.ndarray) -> Map:
 
 
 def test_walks_back_to_the_last_right_value() -> None:
-    found = chain(first=A, second=B + 1, third=C + 1).departure(["third"])
+    found = departure(chain(first=A, second=B + 1, third=C + 1), "third")
     assert found
     assert (found.node, found.module, found.expected) == ("second", "net.layers.1", "op")
     assert found.ratio == pytest.approx(1e6)
 
 
 def test_a_reshaped_value_is_still_the_same() -> None:
-    found = chain(first=A.reshape(3, 8), second=B.reshape(24), third=C * 2).departure(["third"])
+    found = departure(chain(first=A.reshape(3, 8), second=B.reshape(24), third=C * 2), "third")
     assert found
     assert found.node == "third"
 
@@ -48,7 +55,7 @@ def test_a_suspect_that_reads_a_changed_weight_needs_no_landmark() -> None:
         Step("product", "MatMul", ("s", "w"), ("y",)),
     ]
     values = {"s": Sketch.of(A[:2]), "y": Sketch.of(B)}
-    found = Map(["x"], steps, values, [mark(C)], 8.0).departure(["y"], changed={"w"})
+    found = departure(Map(["x"], steps, values, [mark(C)], 8.0), "y", changed={"w"})
     assert found
     assert found.node == "product"
 
@@ -59,18 +66,18 @@ def test_what_is_made_of_weights_alone_is_no_suspect() -> None:
         Step("product", "MatMul", ("x", "t"), ("y",)),
     ]
     values = {"t": Sketch.of(A), "y": Sketch.of(B)}
-    found = Map(["x"], steps, values, [mark(C)], 8.0).departure(["y"])
+    found = departure(Map(["x"], steps, values, [mark(C)], 8.0), "y")
     assert found
     assert found.node == "product"
 
 
 def test_a_name_says_which_value_is_meant() -> None:
     here = chain(first=A, second=A, third=C + 1)  # the second passes on what it reads
-    by_content = here.departure(["third"])
+    by_content = departure(here, "third")
     assert by_content
     assert by_content.node == "third"
     named = Map(["x"], here.steps, here.values, here.landmarks, 8.0, {"second": 1})
-    by_name = named.departure(["third"])
+    by_name = departure(named, "third")
     assert by_name
     assert by_name.node == "second"
 
@@ -114,5 +121,5 @@ def test_the_steepest_node_is_the_one_that_adds_most() -> None:
 
 
 def test_infinite_ratios_survive_json() -> None:
-    found = chain(first=A, second=B * np.inf, third=C).departure(["second"])
+    found = departure(chain(first=A, second=B * np.inf, third=C), "second")
     assert Located(found).to_dict()["departure"]["ratio"] == "inf"

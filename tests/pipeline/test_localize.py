@@ -93,9 +93,11 @@ def located(
     if isinstance(original, Path):
         file = open_artifact(original)
         with reference_file(file) as reference:
-            return locate(report, artifact, reference, original=file, seconds=seconds)
-    reference = reference_model(load(original, signature=signature))
-    return locate(report, artifact, reference, seconds=seconds)
+            found = locate(report, artifact, reference, original=file, seconds=seconds)
+    else:
+        reference = reference_model(load(original, signature=signature))
+        found = locate(report, artifact, reference, seconds=seconds)
+    return found.located if found else None
 
 
 CASES = {

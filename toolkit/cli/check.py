@@ -25,6 +25,9 @@ from toolkit.cli import options
 @options.min_sqnr
 @click.option("--rtol", type=float, help="A fixed relative tolerance instead of the verdict.")
 @click.option("--atol", type=float, help="A fixed absolute tolerance instead of the verdict.")
+@click.option(
+    "--reduce", type=options.PATH, metavar="DIR", help="Write the smallest model that still fails."
+)
 @options.as_json
 def check(
     model: str,
@@ -40,6 +43,7 @@ def check(
     min_sqnr: float | None,
     rtol: float | None,
     atol: float | None,
+    reduce: Path | None,
     as_json: bool,
 ) -> None:
     """Prove that MODEL behaves like its original over its whole signature.
@@ -65,6 +69,7 @@ def check(
             case=case,
             tolerance=toolkit.Tolerance(rtol=rtol, atol=atol) if explicit else None,
             fidelity=toolkit.Budget(min_sqnr=min_sqnr) if min_sqnr is not None else None,
+            reduced=reduce,
             listener=live,
         )
     if as_json:

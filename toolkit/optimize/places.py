@@ -18,6 +18,9 @@ _LINES = re.compile(
     r"|^(?P<scripted>[^\s(][^(\n]*)\((?P<at>\d+)\): ",  # as TorchScript does
     re.MULTILINE,
 )
+_OURS = "flatten(self.model("
+"""In the line of `model.Flat` that calls the user's module: it is none of theirs."""
+
 _TORCH = re.compile(r"(?:^|/)(?:torch|torch_onnx)/|^<")
 
 
@@ -57,7 +60,9 @@ def line(node: NodeProto) -> str:
     notes = {entry.key: entry.value for entry in node.metadata_props}
     trace = notes.get(TRACE) or node.doc_string
     found = [
-        (m["file"] or m["scripted"], m["line"] or m["at"]) for m in _LINES.finditer(trace or "")
+        (m["file"] or m["scripted"], m["line"] or m["at"])
+        for m in _LINES.finditer(trace or "")
+        if _OURS not in trace[m.end() : m.end() + 100].partition("File ")[0]
     ]
     if trace and not notes.get(TRACE):  # TorchScript has the innermost first
         found.reverse()

@@ -22,6 +22,9 @@ _MOVING = frozenset({"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", 
 """Operators that may lay out a right value in another way than the original does."""
 
 
+_OF_SHAPES = frozenset({"Shape", "Size"})
+
+
 @dataclass(frozen=True)
 class Step:
     """A node of a graph: what it reads and makes, the module and source line that it comes from."""
@@ -43,6 +46,8 @@ class Landmark:
     operator: str = ""
     module: str = ""
     line: str = ""
+    number: int = 0
+    """Which of this operator's values in this module it is."""
 
 
 @dataclass
@@ -101,20 +106,20 @@ class Map:
             return 0.0
         return error / landmark.yardstick if landmark.yardstick else inf
 
-    def departure(self, wrong: Iterable[str], changed: Collection[str] = ()) -> Departure | None:
+    def first(
+        self, wrong: Iterable[str], changed: Collection[str] = ()
+    ) -> tuple[Step, int | None] | None:
         """The first node that departs on the way to the outputs `wrong`; None where none is seen.
 
-        `changed` are weights that are known to differ from the original's: a suspect that reads one
-        needs no further proof.
+        With it the landmark that its value should have been, where there is one. `changed` are
+        weights that differ from the original's: a suspect that reads one needs no further proof.
         """
-        live = self._live()
+        live = self.live()
         suspects = [
             step
             for step in self._suspects(wrong)
             if live & {*step.outputs} or any(name in changed for name in step.inputs)
         ]
-        if not suspects:
-            return None
         lost = self._lost()
         first: tuple[Step, int | None] | None = None
         for step in suspects:
@@ -126,23 +131,22 @@ class Map:
                 first = step, meant
             if proven or step.operator not in _MOVING:
                 break
-        step, meant = first or (suspects[0], None)
-        landmark = None if meant is None else self.landmarks[meant]
-        ratio = 0.0
-        if landmark is not None and meant is not None:
-            values = [self.values[n] for n in step.outputs if n in self.values]
-            ratio = min((self.ratio(v, meant) for v in values), default=0.0)
-        return Departure(
-            step.node,
-            step.operator,
-            (landmark.module if landmark and _far(step.module, landmark.module) < _UNKNOWN else "")
-            or step.module,
-            step.line or (landmark.line if landmark else ""),
-            ratio,
-            landmark.operator if landmark else "",
-        )
+        return first or ((suspects[0], None) if suspects else None)
 
-    def _live(self) -> set[str]:
+    def departure(self, step: Step, meant: int | None) -> Departure:
+        """What is told of a node and the landmark that its value should have been."""
+        module, line = step.module, step.line
+        if meant is None:
+            return Departure(step.node, step.operator, module, line)
+        landmark = self.landmarks[meant]
+        if landmark.module and _far(module, landmark.module) < _UNKNOWN:
+            module = landmark.module
+        values = [self.values[n] for n in step.outputs if n in self.values]
+        ratio = min((self.ratio(v, meant) for v in values), default=0.0)
+        line = line or landmark.line
+        return Departure(step.node, step.operator, module, line, ratio, landmark.operator)
+
+    def live(self) -> set[str]:
         """Values that depend on the input; what is made of weights alone is told by the weights."""
         live = set(self.inputs)
         for step in self.steps:
@@ -176,8 +180,15 @@ class Map:
                 known = self.expected.get(name, self.alike.get(name))
                 if known is not None:
                     return known
-                size = self.values[name].size
-                fitting = (i for i in lost if self.landmarks[i].sketch.size == size)
+                value = self.values[name]
+                if value.whole and (not value.telling or step.operator in _OF_SHAPES):
+                    continue  # a mask that happens to be all the same; sizes, which torch has not
+                fitting = (
+                    i
+                    for i in lost
+                    if self.landmarks[i].sketch.size == value.size
+                    and (self.landmarks[i].sketch.whole or not value.whole)
+                )
                 ranked = [(_far(step.module, self.landmarks[i].module), i) for i in fitting]
                 rank, index = min(ranked, default=(_APART, 0))
                 if rank < _APART:

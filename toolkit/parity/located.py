@@ -48,6 +48,8 @@ class Located:
     """Module by module in the order in which they run."""
     case: str = ""
     """The case that was looked at."""
+    reproduction: str = ""
+    """How to see it with a smaller model, where one was written."""
 
     def to_dict(self) -> dict[str, Any]:
         found = asdict(self)

@@ -48,6 +48,10 @@ class Sketch:
             return bool(self.elements.size) and float(self.elements[0]) % 1 != 0
         return bool((self.elements != self.elements[0]).any())
 
+    @property
+    def whole(self) -> bool:
+        return not (self.elements % 1).any()
+
     def distance(self, other: Sketch) -> float:
         """max |a - b| in the order of memory; inf where sizes differ, or NaN and infinities do."""
         if self.size != other.size:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from math import inf
 
 import numpy as np
@@ -20,6 +21,15 @@ Wrong = Callable[[Mapping[str, np.ndarray]], bool]
 """Are these outputs of the file, by its own names, other than the original's?"""
 
 
+@dataclass(frozen=True)
+class Optimization:
+    """A runtime's rewrites that change the result: a sentence on them, and their names."""
+
+    told: str
+    runtime: str
+    names: tuple[str, ...]
+
+
 def of_optimizations(
     artifact: OnnxArtifact,
     feeds: Mapping[str, np.ndarray],
@@ -28,8 +38,8 @@ def of_optimizations(
     runtime: str,
     device: str,
     seconds: float,
-) -> tuple[str, ...]:
-    """A sentence on the rewrites without which the runtime is right; empty where none is to blame.
+) -> Optimization | None:
+    """The rewrites without which the runtime is right; None where none is to blame.
 
     First its levels of optimization in turn, then, by halving, those of its rewrites that change
     this graph. `feeds` are named as the file does.
@@ -38,16 +48,15 @@ def of_optimizations(
         levels, names = runs.known()
         bad = next((n for n, level in enumerate(levels) if wrong(runs.run(level))), 0)
         if bad == 0:  # wrong without any, or right with all
-            return ()
+            return None
         found = culprits(names, lambda off: not wrong(runs.run(levels[-1], off)))
     told = (
         f"an optimization of {runtime}: right at level '{levels[bad - 1]}',"
         f" wrong at level '{levels[bad]}'"
     )
-    if not found:
-        return (told,)
-    listed = ", ".join(f"'{name}'" for name in found)
-    return (f"{told}; right with disabled_optimizers=[{listed}]",)
+    if found:
+        told += f"; right with disabled_optimizers={list(found)}"
+    return Optimization(told, runtime, found)
 
 
 def of_kernels(

@@ -28,7 +28,8 @@ from toolkit.parity.reference import Reference
 from toolkit.parity.results import ParityReport
 from toolkit.parity.verdict import Tolerance
 from toolkit.parity.weights import damaged, unrelated
-from toolkit.pipeline.localize import located
+from toolkit.pipeline.explain import explained
+from toolkit.pipeline.reduce import require_replaceable
 from toolkit.pipeline.subjects import (
     Renamed,
     candidate_session,
@@ -71,6 +72,7 @@ def check(
     case: str = "",
     tolerance: Tolerance | None = None,
     fidelity: Budget | None = None,
+    reduced: Path | str | None = None,
     listener: Listener = SILENT,
 ) -> ParityReport:
     """Run `subject` (an ONNX file or a bundle) beside its original and judge every output.
@@ -80,7 +82,9 @@ def check(
     `case`: rerun one case by its text. A lossy file (int8) is judged by `fidelity`, on `data`
     where it is given; any other by `tolerance`, and `fidelity` where that is passed. `examples`
     (see `toolkit.given`) are cases too, in place of those that come with the source; so are the
-    rows of `data` where the file is not lossy, or where values come from data only.
+    rows of `data` where the file is not lossy, or where values come from data only. Of a failure
+    the report says where it departs; `reduced` is a new folder for the smallest model that shows
+    it, with a script of its own.
 
     Raises InputError where the original refuses its own domain or is not deterministic.
     """
@@ -88,6 +92,9 @@ def check(
         if not is_file(against):
             raise UsageError("neither side is an ONNX file", "export one: onnxport export SOURCE")
         subject, against = against, subject
+    folder = Path(reduced) if reduced is not None else None
+    if folder:
+        require_replaceable(folder)
     artifact = open_file(subject, signature)
     against = origin_of(artifact, weights) if against is None else against
     original = None
@@ -122,13 +129,14 @@ def check(
         )
         if report.holds:
             return report
-        return located(
+        return explained(
             report,
             artifact,
             reference,
             original=original,
             runtime=runtime,
             tolerance=tolerance,
+            reduced=folder,
             seconds=budget / 2,
         )
 

@@ -83,6 +83,8 @@ def _facts(report: ParityReport, rerun: str) -> list[tuple[str, str]]:
     if (found := report.located) and found.departure:
         facts.append(("departs", f"at {found.departure}"))
     facts += [("blame", text) for text in (found.blame if found else ())]
+    if found and found.reproduction:
+        facts.append(("reduced", found.reproduction))
     facts += [("fidelity", str(f)) for f in report.fidelity]
     if report.worst and not failures and not report.fidelity:
         ratio = f"{report.worst.ratio:.2g}x the error of float32 itself"
