@@ -217,7 +217,7 @@ def graded(
             continue
         made += 1
         onnx.save(model, str(folder / "mutant.onnx"))
-        report = toolkit.check(folder / "mutant.onnx", limit=8, budget=60.0)
+        report = toolkit.check(folder / "mutant.onnx", limit=8, budget=60.0, explain=True)
         found = report.located.departure if report.located else None
         yield name, mutant, "undetected" if report.holds else grade(mutant, found), found
         for note in report.notes:

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 import toolkit
 from tests import models
 from tests.graphs import saved
-from toolkit.artifact import open_artifact
+from tests.pipeline.originals import traced
+from toolkit.artifact import Provenance, open_artifact, save
 from toolkit.parity.cases import Case
+from toolkit.parity.fidelity import Budget
 from toolkit.parity.located import Located
 from toolkit.parity.results import CaseResult, ParityReport
 from toolkit.parity.verdict import Judgement, Tolerance
@@ -142,13 +144,16 @@ def test_names_the_module_and_the_users_line(
     proto = onnx.load(str(path))
     without_bias("out/Gemm")(proto)
     onnx.save(proto, str(tmp_path / "mutant.onnx"))
-    report = toolkit.check(tmp_path / "mutant.onnx", against=model, limit=1, budget=20.0)
+    report = toolkit.check(
+        tmp_path / "mutant.onnx", against=model, limit=1, budget=20.0, explain=True
+    )
     assert report.located
     found = report.located.departure
     assert found
     assert (found.node, found.module) == ("out/Gemm", "out")
     assert found.line.startswith("tests/models.py:")
     assert report.to_dict()["located"]["departure"]["node"] == "out/Gemm"
+    assert report.located.blame == ("a change since: exported again by 'onnxport' the case holds",)
 
 
 def renamed(model: ModelProto) -> None:
@@ -201,9 +206,48 @@ def test_names_the_optimization_of_onnxruntime_that_changes_the_result(tmp_path:
     weights = {n: np.array(v, np.float32) for n, v in scalars.items()}
     artifact = saved(tmp_path / "gelu.onnx", text, signature, **weights)
     strict = Tolerance(atol=1e-6)
-    report = toolkit.check(artifact, against=(SloppyGelu(), signature), limit=1, tolerance=strict)
+    report = toolkit.check(
+        artifact, against=(SloppyGelu(), signature), limit=1, tolerance=strict, explain=True
+    )
     assert not report.holds
     assert report.located
     (blame,) = report.located.blame
     assert "right at level 'disabled', wrong at level 'basic'" in blame
     assert "disabled_optimizers=['GeluFusionL1']" in blame
+
+
+@pytest.mark.parametrize("against", ["module", "file"])
+def test_a_rounded_file_says_which_layers_lose_the_most(
+    originals: dict[str, tuple[nn.Module, Path]], tmp_path: Path, against: str
+) -> None:
+    model, path = originals["convolutional"]
+    proto = onnx.load(str(path))
+    edited("out.weight", lambda a: np.rint(a * 8) / np.float32(8))(proto)
+    onnx.save(proto, str(tmp_path / "rounded.onnx"))
+    report = toolkit.check(
+        tmp_path / "rounded.onnx",
+        against=model if against == "module" else path,
+        limit=2,
+        budget=20.0,
+        fidelity=Budget(min_sqnr=120.0),
+        explain=True,
+    )
+    assert not report.holds
+    assert report.located
+    first, second, *_ = report.located.weakest
+    assert first.module == "out"
+    assert (first.sqnr or 99.0) < 40.0
+    assert (second.sqnr or 0.0) > 100.0
+
+
+def test_an_exporter_that_is_wrong_itself_is_named(tmp_path: Path) -> None:
+    model, signature = models.parsed(models.lookup())
+    path = traced(model, signature, {"batch": 5}, tmp_path / "raw.onnx", dynamo=False)
+    made = Provenance(exporter="torchscript", opset=20)
+    artifact = save(onnx.load(str(path)), tmp_path / "m.onnx", signature, made)
+    report = toolkit.check(
+        artifact, against=model, case="batch=3,fill=uniform,seed=0", explain=True
+    )
+    assert report.located
+    (blame,) = report.located.blame
+    assert blame == "the exporter 'torchscript': what it writes is wrong before any other stage"

@@ -69,6 +69,7 @@ def check(
             case=case,
             tolerance=toolkit.Tolerance(rtol=rtol, atol=atol) if explicit else None,
             fidelity=toolkit.Budget(min_sqnr=min_sqnr) if min_sqnr is not None else None,
+            explain=True,
             reduced=reduce,
             listener=live,
         )
@@ -80,9 +81,10 @@ def check(
 
 
 def _rerun() -> str:
-    """This command without a case of its own."""
+    """This command without a case of its own, and without a reproduction."""
     words = ["onnxport", *sys.argv[1:]]
-    if "--case" in words:
-        at = words.index("--case")
-        del words[at : at + 2]
+    for option in ("--case", "--reduce"):
+        if option in words:
+            at = words.index(option)
+            del words[at : at + 2]
     return shlex.join(words)

@@ -139,7 +139,7 @@ class Map:
         if meant is None:
             return Departure(step.node, step.operator, module, line)
         landmark = self.landmarks[meant]
-        if landmark.module and _far(module, landmark.module) < _UNKNOWN:
+        if landmark.module and agree(module, landmark.module):
             module = landmark.module
         values = [self.values[n] for n in step.outputs if n in self.values]
         ratio = min((self.ratio(v, meant) for v in values), default=0.0)
@@ -225,6 +225,11 @@ def _far(ours: str, theirs: str) -> int:
         return _UNKNOWN
     within = f".{ours}." in f".{theirs}." or (theirs and f".{theirs}." in f".{ours}.")
     return 1 if within else _APART
+
+
+def agree(ours: str, theirs: str) -> bool:
+    """May two paths name one module?"""
+    return _far(ours, theirs) < _UNKNOWN
 
 
 def steepest(steps: Sequence[Step], errors: Mapping[str, float], factor: float) -> Departure | None:

@@ -51,6 +51,12 @@ class Located:
     reproduction: str = ""
     """How to see it with a smaller model, where one was written."""
 
+    @property
+    def weakest(self) -> tuple[Layer, ...]:
+        """Of a rounded file: the layers that lose the most signal, three at most, worst first."""
+        rounded = [layer for layer in self.profile if layer.sqnr is not None]
+        return tuple(sorted(rounded, key=lambda layer: (layer.sqnr, layer.module))[:3])
+
     def to_dict(self) -> dict[str, Any]:
         found = asdict(self)
         found["blame"] = list(self.blame)

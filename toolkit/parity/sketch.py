@@ -50,7 +50,9 @@ class Sketch:
 
     @property
     def whole(self) -> bool:
-        return not (self.elements % 1).any()
+        """Are all of them finite whole numbers?"""
+        with np.errstate(invalid="ignore"):
+            return not (self.elements % 1).any()
 
     def distance(self, other: Sketch) -> float:
         """max |a - b| in the order of memory; inf where sizes differ, or NaN and infinities do."""

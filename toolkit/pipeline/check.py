@@ -72,6 +72,7 @@ def check(
     case: str = "",
     tolerance: Tolerance | None = None,
     fidelity: Budget | None = None,
+    explain: bool = False,
     reduced: Path | str | None = None,
     listener: Listener = SILENT,
 ) -> ParityReport:
@@ -82,9 +83,10 @@ def check(
     `case`: rerun one case by its text. A lossy file (int8) is judged by `fidelity`, on `data`
     where it is given; any other by `tolerance`, and `fidelity` where that is passed. `examples`
     (see `toolkit.given`) are cases too, in place of those that come with the source; so are the
-    rows of `data` where the file is not lossy, or where values come from data only. Of a failure
-    the report says where it departs; `reduced` is a new folder for the smallest model that shows
-    it, with a script of its own.
+    rows of `data` where the file is not lossy, or where values come from data only.
+
+    `explain`: of a failure the report says where it departs and who is to blame, in about as much
+    time again. `reduced`: a new folder for the smallest model that shows it, with a script.
 
     Raises InputError where the original refuses its own domain or is not deterministic.
     """
@@ -97,7 +99,7 @@ def check(
         require_replaceable(folder)
     artifact = open_file(subject, signature)
     against = origin_of(artifact, weights) if against is None else against
-    original = None
+    original = model = None
     with ExitStack() as stack:
         if is_file(against):
             original = open_file(against, signature)
@@ -127,13 +129,14 @@ def check(
             fidelity=fidelity,
             listener=listener,
         )
-        if report.holds:
+        if report.holds or not (explain or folder):
             return report
         return explained(
             report,
             artifact,
             reference,
             original=original,
+            model=model,
             runtime=runtime,
             tolerance=tolerance,
             reduced=folder,

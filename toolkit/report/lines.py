@@ -83,6 +83,9 @@ def _facts(report: ParityReport, rerun: str) -> list[tuple[str, str]]:
     if (found := report.located) and found.departure:
         facts.append(("departs", f"at {found.departure}"))
     facts += [("blame", text) for text in (found.blame if found else ())]
+    if found and found.weakest:
+        lost = ", ".join(f"{layer.module} {layer.sqnr:.1f} dB" for layer in found.weakest)
+        facts.append(("weakest", lost))
     if found and found.reproduction:
         facts.append(("reduced", found.reproduction))
     facts += [("fidelity", str(f)) for f in report.fidelity]
