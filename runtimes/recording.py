@@ -42,7 +42,7 @@ class Recorded:
     module: str
     line: str
     number: int
-    """Which of this operator's values in this module it is."""
+    """Which of this operator's values in this module it is; -1 for a weight."""
     dtype: str
 
     @property
@@ -142,9 +142,10 @@ class _Recorder(TorchDispatchMode):
     ) -> None:
         if tensor.is_meta or tensor.is_complex() or tensor.is_sparse or not tensor.numel():
             return
-        where = self._stack[-1] if module is None else module
-        number = self._count[where, operator]
-        self._count[where, operator] += 1
+        where, number = self._stack[-1] if module is None else module, -1
+        if module is None:
+            number = self._count[where, operator]
+            self._count[where, operator] += 1
         at = _users_line() if line is None else line
         dtype = str(tensor.dtype).removeprefix("torch.")
         sketch = Sketch.of(to_array(tensor))

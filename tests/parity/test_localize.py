@@ -123,3 +123,22 @@ def test_the_steepest_node_is_the_one_that_adds_most() -> None:
 def test_infinite_ratios_survive_json() -> None:
     found = departure(chain(first=A, second=B * np.inf, third=C), "second")
     assert Located(found).to_dict()["departure"]["ratio"] == "inf"
+
+
+def test_among_missing_values_of_a_module_the_same_operator_is_meant() -> None:
+    steps = [Step("attention/Softmax", "Softmax", ("x",), ("y",), "attention")]
+    marks = [mark(C, "bmm", "attention"), mark(B, "_softmax", "attention")]
+    found = departure(Map(["x"], steps, {"y": Sketch.of(A)}, marks, 8.0), "y")
+    assert found
+    assert found.expected == "_softmax"
+
+
+def test_a_view_of_a_value_that_is_there_is_not_missing() -> None:
+    steps = [
+        Step("product", "MatMul", ("x",), ("p",), "attention"),
+        Step("softmax", "Softmax", ("p",), ("y",), "attention"),
+    ]
+    values = {"p": Sketch.of(A), "y": Sketch.of(B)}
+    marks = [mark(A, "bmm", "attention"), mark(A, "view", "attention")]
+    first = Map(["x"], steps, values, marks, 8.0).first(["y"])
+    assert first == (steps[1], None)

@@ -251,3 +251,51 @@ def test_an_exporter_that_is_wrong_itself_is_named(tmp_path: Path) -> None:
     assert report.located
     (blame,) = report.located.blame
     assert blame == "the exporter 'torchscript': what it writes is wrong before any other stage"
+
+
+def test_a_refusal_of_the_runtime_names_its_node(tmp_path: Path) -> None:
+    model, signature = models.parsed(models.encoder())
+    sizes = {"batch": 1, "tokens": 5}
+    path = traced(model, signature, sizes, tmp_path / "m.onnx", dynamo=False)
+    report = toolkit.check(
+        path,
+        against=model,
+        signature=signature,
+        case="batch=1,tokens=7,fill=uniform,seed=0",
+        explain=True,
+    )
+    assert "Name:" in report.reason
+    assert report.located
+    assert report.located.departure
+    assert report.located.departure.node in report.reason
+    assert report.located.departure.module
+
+
+class Total(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return (x * 1.5).square().sum(0, keepdim=True) * 2
+
+
+def test_names_the_kernel_that_rounds_the_most(tmp_path: Path) -> None:
+    signature = "x: float32[n] in 0..0.6\nwhere n = 20000..20001\n-> y: float32[1]"
+    text = """(float[n] x) => (float[1] y) {
+        a = Mul(x, most)
+        c = ReduceSumSquare(a)
+        y = Mul(c, two)
+    }"""
+    weights = {"most": np.float32(1.5), "two": np.float32(2)}
+    arrays = {n: np.array(v) for n, v in weights.items()}
+    artifact = saved(tmp_path / "total.onnx", text, signature, **arrays)
+    report = toolkit.check(
+        artifact,
+        against=(Total(), signature),
+        case="n=20000,fill=high,seed=0",
+        tolerance=Tolerance(rtol=1e-6),
+        explain=True,
+    )
+    assert report.located
+    assert report.located.departure
+    assert report.located.departure.operator == "ReduceSumSquare"
+    assert report.located.blame == (
+        "the graph is right in float64: a kernel of onnxruntime is off",
+    )

@@ -22,6 +22,12 @@ _MOVING = frozenset({"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", 
 """Operators that may lay out a right value in another way than the original does."""
 
 
+_MOVED = frozenset(
+    {"transpose", "permute", "t", "view", "_unsafe_view", "reshape", "squeeze", "unsqueeze"}
+    | {"clone", "expand", "alias", "detach"}
+)
+"""What PyTorch calls those."""
+
 _OF_SHAPES = frozenset({"Shape", "Size"})
 
 
@@ -47,7 +53,7 @@ class Landmark:
     module: str = ""
     line: str = ""
     number: int = 0
-    """Which of this operator's values in this module it is."""
+    """Which of this operator's values in this module it is; -1 for a weight."""
 
 
 @dataclass
@@ -79,6 +85,7 @@ class Map:
             for size, found in self._by_size.items()
         }
         self.matched: dict[str, int] = {}
+        self._found: set[int] = set()
         for name, value in self.values.items():
             found = self._match(name, value)
             if found is not None:
@@ -94,10 +101,10 @@ class Map:
         probe = value.elements[:: stride(value.size)]
         near = apart(self._probes[value.size], probe).max(axis=1, initial=0.0)
         candidates = self._by_size[value.size]
-        for position in np.flatnonzero(near <= self._limits[value.size]):
-            if self.ratio(value, candidates[position]) <= self.factor:
-                return candidates[position]
-        return None
+        close = [candidates[n] for n in np.flatnonzero(near <= self._limits[value.size])]
+        same = [index for index in close if self.ratio(value, index) <= self.factor]
+        self._found.update(same)  # a view of what another operator made has the same content
+        return same[0] if same else None
 
     def ratio(self, value: Sketch, index: int) -> float:
         landmark = self.landmarks[index]
@@ -139,7 +146,7 @@ class Map:
         if meant is None:
             return Departure(step.node, step.operator, module, line)
         landmark = self.landmarks[meant]
-        if landmark.module and agree(module, landmark.module):
+        if landmark.module and (not module or agree(module, landmark.module)):
             module = landmark.module
         values = [self.values[n] for n in step.outputs if n in self.values]
         ratio = min((self.ratio(v, meant) for v in values), default=0.0)
@@ -168,9 +175,11 @@ class Map:
 
     def _lost(self) -> list[int]:
         """Landmarks that no value of the graph is."""
-        found = set(self.matched.values())
+        found = self._found | set(self.matched.values())
         return [
-            i for i, mark in enumerate(self.landmarks) if i not in found and mark.sketch.telling
+            i
+            for i, mark in enumerate(self.landmarks)
+            if i not in found and mark.number >= 0 and mark.sketch.telling
         ]
 
     def _meant(self, step: Step, lost: Sequence[int]) -> int | None:
@@ -188,9 +197,17 @@ class Map:
                     for i in lost
                     if self.landmarks[i].sketch.size == value.size
                     and (self.landmarks[i].sketch.whole or not value.whole)
+                    and (step.operator not in _MOVING or self.landmarks[i].operator in _MOVED)
                 )
-                ranked = [(_far(step.module, self.landmarks[i].module), i) for i in fitting]
-                rank, index = min(ranked, default=(_APART, 0))
+                ranked = [
+                    (
+                        _far(step.module, self.landmarks[i].module),
+                        not _alike(step.operator, self.landmarks[i].operator),
+                        i,
+                    )
+                    for i in fitting
+                ]
+                rank, _, index = min(ranked, default=(_APART, True, 0))
                 if rank < _APART:
                     return index
         return None
@@ -225,6 +242,27 @@ def _far(ours: str, theirs: str) -> int:
         return _UNKNOWN
     within = f".{ours}." in f".{theirs}." or (theirs and f".{theirs}." in f".{ours}.")
     return 1 if within else _APART
+
+
+_IN_TORCH = {
+    "Gemm": ("addmm", "linear"),
+    "MatMul": ("mm", "matmul"),
+    "Conv": ("convolution",),
+    "Gather": ("embedding", "index"),
+    "Where": ("where", "masked_fill"),
+    "Clip": ("clamp",),
+    "Concat": ("cat",),
+    "ReduceMean": ("mean",),
+    "ReduceSum": ("sum",),
+}
+"""What PyTorch calls operators of ONNX that have another name there."""
+
+
+def _alike(operator: str, theirs: str) -> bool:
+    """Are an operator of ONNX and one of PyTorch the same by their names?"""
+    plain = theirs.replace("_", "").lower()
+    stems = _IN_TORCH.get(operator, (operator.removesuffix("alization").lower(),))
+    return any(stem.replace("_", "") in plain for stem in stems)
 
 
 def agree(ours: str, theirs: str) -> bool:

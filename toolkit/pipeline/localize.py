@@ -55,7 +55,7 @@ def locate(
     """
     graph = steps(read_graph(artifact.path).graph)
     altered = set(changed(reference.weights(), read_weights(artifact)))
-    failing = [r.case for r in report.failures if r.judgements]
+    failing = [r.case for r in report.failures if not all(j.holds for j in r.judgements)]
     if not failing:
         told = _without_values(report, graph, altered)
         return Found(told) if told else None
@@ -75,7 +75,8 @@ def locate(
     else:
         marks, named, alike = of_file(original, reference, feeds, graph, end)
     inputs = [d.name for d in artifact.inputs]
-    here = Map(inputs, graph, found, marks, Tolerance().factor, named, alike)
+    fed = {name: Sketch.of(array) for name, array in inside.fed.items()}
+    here = Map(inputs, graph, {**fed, **found}, marks, Tolerance().factor, named, alike)
     if wrong:
         first = here.first(wrong, altered)
         departure = here.departure(*first) if first else None
