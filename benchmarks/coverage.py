@@ -177,12 +177,11 @@ def _since(start: float) -> float:
 
 
 @contextmanager
-def _session_here(artifact: Any, signature: Any, *, runtime: str, device: str) -> Iterator[Any]:
+def _session_here(artifact: Any, *, runtime: str, device: str) -> Iterator[Any]:
     """In this process: it is the case's own, and a fresh one takes half a second."""
     from toolkit import plugins
-    from toolkit.pipeline.subjects import Renamed
 
-    yield Renamed(plugins.runtime(runtime).load(artifact, device), signature, artifact)
+    yield plugins.runtime(runtime).load(artifact, device)
 
 
 def in_child(case: Any, exporter: str) -> dict[str, Any]:
@@ -275,7 +274,7 @@ def _warm_up() -> None:
     from torch.onnx._internal.exporter._registration import ONNXRegistry
 
     from toolkit import plugins, source
-    from toolkit.pipeline import check
+    from toolkit.pipeline import candidates
     from toolkit.pipeline.references import reference_model
 
     torch.set_num_threads(1)
@@ -290,7 +289,7 @@ def _warm_up() -> None:
     operators = functools.cache(utils._collect_all_valid_cia_ops)
     for module in (utils, exported_program):
         vars(module)["_collect_all_valid_cia_ops"] = lambda: set(operators())
-    vars(check)["candidate_session"] = _session_here
+    vars(candidates)["IsolatedSession"] = _session_here
     model = source.load((torch.nn.Linear(2, 2), "x: float32[n, 2]; where n = 1..8"))
     reference = reference_model(model)
     with tempfile.TemporaryDirectory() as folder:

@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import io
 import re
+import tempfile
 from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,7 @@ from toolkit.artifact import OnnxArtifact
 from toolkit.dtypes import DTYPES, numpy_dtype
 from toolkit.errors import InputError, MissingError, NotLoadable
 from toolkit.plugins import Availability
+from toolkit.quiet import printing_to
 
 if TYPE_CHECKING:
     from toolkit.model import LoadedModel
@@ -42,11 +44,34 @@ _PACKAGES = {
 _CURE = "pip install 'onnxruntime-gpu[cuda,cudnn]' nvidia-cublas; the driver must know CUDA 13"
 
 
+_LEVELS = {
+    "disabled": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    "layout": ort.GraphOptimizationLevel.ORT_ENABLE_LAYOUT,
+    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
+_MODIFIED = re.compile(r"GraphTransformer (\w+) modified: 1")
+_RULES = {
+    "Level1_RuleBasedTransformer": (
+        *("EliminateIdentity", "EliminateSlice", "UnsqueezeElimination", "EliminateDropout"),
+        *("ExpandElimination", "CastElimination", "PreShapeNodeElimination", "NoopElimination"),
+        *("DivMulFusion", "FuseReluClip", "GemmSumFusion", "GemmTransposeFusion"),
+        *("NotWhereFusion", "ConvAddFusion", "ConvMulFusion", "ConvBNFusion", "Pad_Fusion"),
+        *("MatMul_BatchNormalization_Fusion", "LabelEncoderFusion"),
+    ),
+    "Level2_RuleBasedTransformer": ("ClipQuantRewrite", "ReluQuantRewrite", "GemmTransposeFusion"),
+}
+"""The log names these rules together; they are switched off one by one. From GenerateRewriteRules
+in onnxruntime/core/optimizer/graph_transformer_utils.cc; the library has no list of them."""
+
+
 class OnnxRuntime:
     """With all graph optimizations, as in production."""
 
     name = "onnxruntime"
     level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    levels = tuple(_LEVELS)
 
     def availability(self) -> Availability:
         problem = _cuda_problem()
@@ -59,6 +84,30 @@ class OnnxRuntime:
             raise InputError(f"'{subject.origin}' is not an ONNX file", "export it first")
         device = "cpu" if device == "cpu" else self.availability().require(device)
         return OnnxRuntimeSession(subject, device, _session(subject.path, device, self.level))
+
+    def optimizers(self, subject: OnnxArtifact, device: str) -> tuple[str, ...]:
+        """By ONNX Runtime's own log, which says of each whether it modified the graph.
+
+        Not for use from several threads: the log goes to the process's stderr.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            log = Path(folder, "log")
+            log.touch()
+            with printing_to(log):
+                ort.set_default_logger_severity(1)
+                try:
+                    _session(subject.path, device, self.level, severity=1)
+                finally:
+                    ort.set_default_logger_severity(2)
+            found = dict.fromkeys(_MODIFIED.findall(log.read_text(errors="replace")))
+        return tuple(rule for name in found for rule in _RULES.get(name, (name,)))
+
+    def load_at(
+        self, subject: OnnxArtifact, device: str, level: str, without: Collection[str] = ()
+    ) -> OnnxRuntimeSession:
+        """See `toolkit.plugins.Optimizing`."""
+        session = _session(subject.path, device, _LEVELS[level], without=without)
+        return OnnxRuntimeSession(subject, device, session)
 
     def newest(self) -> tuple[int, int]:
         """The newest opset and IR version of which it loads a file: tried, once a process."""
@@ -183,31 +232,44 @@ def _gather(types: tuple[int, ...]) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def _session(model: Path | bytes, device: str, level: Any) -> ort.InferenceSession:
+def _session(
+    model: Path | bytes,
+    device: str,
+    level: Any,
+    *,
+    without: Collection[str] = (),
+    severity: int = 3,
+) -> ort.InferenceSession:
+    """`severity` 3: errors only, as warnings about shapes are the parity check's to make."""
     options = ort.SessionOptions()
     options.graph_optimization_level = level
-    options.log_severity_level = 3  # errors: warnings about shapes are the parity check's to make
+    options.log_severity_level = severity
     if device == "cpu":
-        return _loaded(model, options, [CPU])
+        return _loaded(model, options, [CPU], without)
     # TF32 is on by default and costs 13 bits of each product: a parity check could not pass.
     cuda = (CUDA, {"use_tf32": "0"})
     options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     with contextlib.suppress(InputError):
-        return _loaded(model, options, [cuda])
+        return _loaded(model, options, [cuda], without)
     # Shape arithmetic belongs on the CPU and then needs its provider; CUDA must still come first.
     options.add_session_config_entry("session.disable_cpu_ep_fallback", "0")
-    session = _loaded(model, options, [cuda, CPU])
+    session = _loaded(model, options, [cuda, CPU], without)
     if session.get_providers()[0] != CUDA:
         raise MissingError("ONNX Runtime fell back to the CPU", "see `onnxport doctor`")
     return session
 
 
 def _loaded(
-    model: Path | bytes, options: ort.SessionOptions, providers: list[Any]
+    model: Path | bytes,
+    options: ort.SessionOptions,
+    providers: list[Any],
+    without: Collection[str] = (),
 ) -> ort.InferenceSession:
     source, name = (str(model), model.name) if isinstance(model, Path) else (model, "its helper")
     try:
-        return ort.InferenceSession(source, options, providers=providers)
+        return ort.InferenceSession(
+            source, options, providers=providers, disabled_optimizers=set(without)
+        )
     except Exception as error:
         raise NotLoadable(
             f"ONNX Runtime {ort.__version__} cannot load '{name}': {_reason(error)}",

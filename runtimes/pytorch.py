@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from runtimes.recording import Call, Recorded, recall, record
 from runtimes.widening import widening
 from toolkit.artifact import OnnxArtifact
 from toolkit.errors import InputError, OnnxportError
@@ -126,6 +127,14 @@ class PyTorchSession:
             with torch.no_grad():
                 for weight, old in zip(weights, before, strict=True):
                     weight.copy_(old)
+
+    def recorded(self, feeds: Mapping[str, np.ndarray]) -> list[Recorded]:
+        """What it computes on the way to its outputs; see `runtimes.recording`."""
+        return record(self._flat.model, lambda: self.run(feeds))
+
+    def recalled(self, feeds: Mapping[str, np.ndarray], key: tuple[str, str, int]) -> Call | None:
+        """The call of the operator that made a recorded value; see `runtimes.recording`."""
+        return recall(self._flat.model, lambda: self.run(feeds), key)
 
     def _tensor(self, array: np.ndarray, dtype: str) -> torch.Tensor:
         tensor = to_tensor(array, dtype).to(self.device)

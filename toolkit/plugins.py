@@ -131,6 +131,22 @@ class Bounded(Protocol):
         """The newest opset of the domain ai.onnx and the newest IR version."""
 
 
+@runtime_checkable
+class Optimizing(Protocol):
+    """What a runtime has, beside the rest, that rewrites graphs and can be told not to."""
+
+    levels: tuple[str, ...]
+    """How much it rewrites: from nothing to all that `load` does."""
+
+    def optimizers(self, subject: OnnxArtifact, device: str) -> tuple[str, ...]:
+        """The names of the rewrites that change this graph, in the order in which they do."""
+
+    def load_at(
+        self, subject: OnnxArtifact, device: str, level: str, without: Collection[str] = ()
+    ) -> Session:
+        """As `load`, at one of the levels and without the rewrites of these names."""
+
+
 def names(group: str) -> tuple[str, ...]:
     """What is installed in a group, in no particular order."""
     return tuple(_entries(group))

@@ -49,6 +49,9 @@ from toolkit.cli import options
 @options.min_sqnr
 @click.option("--rtol", type=float, help="A fixed relative tolerance instead of the verdict.")
 @click.option("--atol", type=float, help="A fixed absolute tolerance instead of the verdict.")
+@click.option(
+    "--reduce", type=options.PATH, metavar="DIR", help="Write the smallest model that still fails."
+)
 @options.as_json
 def check(
     models: tuple[str, ...],
@@ -69,6 +72,7 @@ def check(
     min_sqnr: float | None,
     rtol: float | None,
     atol: float | None,
+    reduce: Path | None,
     as_json: bool,
 ) -> None:
     """Prove that MODEL behaves like its original over its whole signature.
@@ -113,6 +117,8 @@ def check(
                 against_runtime=against_runtime,
                 save=save,
                 golden=golden,
+                explain=True,
+                reduced=reduce,
                 **options,
             )
     if len(models) > 1:
@@ -131,9 +137,9 @@ def check(
 
 
 def _rerun() -> str:
-    """This command without a case of its own."""
+    """This command without a case of its own, and without a reproduction."""
     words = ["onnxport", *sys.argv[1:]]
-    for option in ("--case", "--save"):
+    for option in ("--case", "--save", "--reduce"):
         if option in words:
             at = words.index(option)
             del words[at : at + 2]

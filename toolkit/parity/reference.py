@@ -84,6 +84,15 @@ class Reference:
         return kept(outputs, valid(self.signature, feeds)) if self.signature.valid else outputs
 
     @property
+    def exact(self) -> Session | None:
+        """The session of the higher precision, where there is one that runs."""
+        return self._exact
+
+    def nudged(self, feeds: Arrays) -> Arrays:
+        """A neighbour of the feed: each floating number one ulp away."""
+        return next(self._neighbours(feeds, 1.0, 0.0, np.random.default_rng(0)))
+
+    @property
     def has_truth(self) -> bool:
         return self._exact is not None
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from toolkit.parity.cases import Case
 from toolkit.parity.fidelity import Fidelity
+from toolkit.parity.located import Located
 from toolkit.parity.verdict import Judgement
 from toolkit.signature import Signature
 
@@ -116,6 +117,8 @@ class ParityReport:
     measures: tuple[Measures, ...] = ()
     smallest: CaseResult | None = None
     """The simplest case found that fails as the first failure does."""
+    located: Located | None = None
+    """Of a failure: where it departs from its reference, as far as that was found."""
 
     @property
     def failures(self) -> tuple[CaseResult, ...]:
@@ -241,6 +244,7 @@ class ParityReport:
             "smallest": {"case": str(least.case), "reason": least.reason} if least else None,
             "excused": [{"case": str(r.case), "why": r.excused} for r in self.results if r.excused],
             "problems": list(self.problems),
+            "located": self.located.to_dict() if self.located else None,
             "notes": list(self.remarks),
         }
 

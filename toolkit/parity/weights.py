@@ -36,6 +36,11 @@ def damaged(original: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray])
     return problems
 
 
+def changed(original: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> list[str]:
+    """The names in the file of all tensors that are not those of the original."""
+    return [pair.stored for pair in _pairs(original, found) if pair.differs().any()]
+
+
 def unrelated(original: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> bool:
     """True where tensors of one name have nothing in common: another draw, another training."""
     large = [p.differs().mean() > 1 - _FEW for p in _pairs(original, found) if p.found.size > 8]
@@ -48,6 +53,8 @@ class Pair(NamedTuple):
     name: str
     original: np.ndarray
     found: np.ndarray
+    stored: str
+    """What the file calls it."""
 
     def differs(self) -> np.ndarray:
         """Where they differ bitwise, element by element."""
@@ -62,4 +69,4 @@ def _pairs(original: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) 
         if name in original:
             ours, theirs = original[name], found[stored] if name == stored else found[stored].T
             if ours.shape == theirs.shape and ours.dtype == theirs.dtype:
-                yield Pair(name, ours, theirs)
+                yield Pair(name, ours, theirs, stored)

@@ -25,7 +25,9 @@ from toolkit.parity.results import ParityReport
 from toolkit.parity.verdict import Tolerance
 from toolkit.parity.weights import damaged, unrelated
 from toolkit.pipeline.candidates import Candidate, candidate_file, candidate_model
+from toolkit.pipeline.explain import explained
 from toolkit.pipeline.golden import is_golden, write_golden
+from toolkit.pipeline.reduce import require_replaceable
 from toolkit.pipeline.references import Asked, opened_reference
 from toolkit.pipeline.rows import opened, over_budget, tallied
 from toolkit.pipeline.subjects import (
@@ -75,6 +77,8 @@ def check(
     golden: Path | str | None = None,
     tolerance: Tolerance | None = None,
     fidelity: Budget | None = None,
+    explain: bool = False,
+    reduced: Path | str | None = None,
     listener: Listener = SILENT,
 ) -> ParityReport:
     """Run `subject` beside its original and judge every output.
@@ -94,6 +98,9 @@ def check(
     too, in place of those that come with the source; so are the rows of `data` where the file is
     not lossy, or where values come from data only.
 
+    `explain`: of a failure the report says where it departs and who is to blame, in about as much
+    time again. `reduced`: a new folder for the smallest model that shows it, with a script.
+
     Raises InputError where the original refuses its own domain or is not deterministic.
     """
     if not is_file(subject) and is_file(against) and not is_golden(against):
@@ -104,8 +111,12 @@ def check(
     if against is None and artifact is None:
         raise UsageError("there is nothing to hold it against", "name it: --against SOURCE|FILE")
     asked = Asked(signature, weights, data, examples, against_runtime, against_device)
+    folder = Path(reduced) if reduced is not None else None
+    if folder:
+        require_replaceable(folder)
     with ExitStack() as stack:
-        reference, name = opened_reference(against, artifact, asked, stack)
+        original = opened_reference(against, artifact, asked, stack)
+        reference, name = original.reference, original.name
         agreed = reference.signature
         if golden is not None:
             listener.stage("golden")
@@ -126,7 +137,7 @@ def check(
             )
             model = stack.enter_context(loading)
             candidate = candidate_model(model, agreed, runtime=PYTORCH, device=device)
-        return check_candidate(
+        report = check_candidate(
             candidate,
             reference,
             name,
@@ -140,6 +151,21 @@ def check(
             tolerance=tolerance,
             fidelity=fidelity,
             listener=listener,
+        )
+        inside = artifact is not None and (original.file or original.model)
+        if report.holds or not (explain or folder) or not inside:
+            return report
+        assert artifact is not None
+        return explained(
+            report,
+            artifact,
+            reference,
+            original=original.file,
+            model=original.model,
+            runtime=runtime or ONNXRUNTIME,
+            tolerance=tolerance,
+            reduced=folder,
+            seconds=budget / 2,
         )
 
 

@@ -92,22 +92,32 @@ class Asked(NamedTuple):
     device: str
 
 
+class Opened(NamedTuple):
+    """An original that is open, its name, and the file or the module that it is (a recording is
+    neither)."""
+
+    reference: Reference
+    name: str
+    file: OnnxArtifact | None = None
+    model: LoadedModel | None = None
+
+
 def opened_reference(
     against: Any, artifact: OnnxArtifact | None, asked: Asked, stack: ExitStack
-) -> tuple[Reference, str]:
-    """The original, open until the stack is left, and its name.
+) -> Opened:
+    """The original, open until the stack is left.
 
     The source that a file names, or the recording beside it where that cannot be loaded here.
     """
     if is_golden(against):
-        return read_golden(against)
+        return Opened(*read_golden(against))
     if is_file(against):
         original = open_file(against, asked.signature)
         runtime = asked.runtime or ONNXRUNTIME
         reference = stack.enter_context(reference_file(original, runtime, asked.device))
         shown = shown_of(asked.examples, asked.data, original.signature, artifact)
         reference.given = fitting(shown or (), original.signature)
-        return reference, called(original.path.name, runtime)
+        return Opened(reference, called(original.path.name, runtime), original)
     require_pytorch(asked.runtime)
     if against is not None or artifact is None:
         return _eager(against, artifact, asked, stack)
@@ -120,12 +130,10 @@ def opened_reference(
         reference, name = read_golden(recording)
         reason = error.message if isinstance(error, OnnxportError) else str(error)
         reference.notes.append(f"the source cannot be loaded here: {reason}")
-        return reference, name
+        return Opened(reference, name)
 
 
-def _eager(
-    against: Any, artifact: OnnxArtifact | None, asked: Asked, stack: ExitStack
-) -> tuple[Reference, str]:
+def _eager(against: Any, artifact: OnnxArtifact | None, asked: Asked, stack: ExitStack) -> Opened:
     claimed = asked.signature
     if artifact is not None and not artifact.assumed:
         claimed = asked.signature or artifact.signature
@@ -134,7 +142,7 @@ def _eager(
     model = stack.enter_context(loading)
     reference = reference_model(model, asked.device)
     reference.notes[:0] = [*model.notes, *_other_weights(model.digest, artifact)]
-    return reference, model.origin
+    return Opened(reference, model.origin, model=model)
 
 
 def _other_weights(digest: str, artifact: OnnxArtifact | None) -> list[str]:

@@ -86,8 +86,8 @@ class Renamed:
 
     def __init__(self, session: Session, signature: Signature, artifact: OnnxArtifact) -> None:
         self.signature, self.device, self._session = signature, session.device, session
-        self._inputs = _matched([s.name for s in signature.inputs], artifact.inputs)
-        self._outputs = _matched([s.name for s in signature.outputs], artifact.outputs)
+        self._inputs = matched([s.name for s in signature.inputs], artifact.inputs)
+        self._outputs = matched([s.name for s in signature.outputs], artifact.outputs)
         theirs = {name: ours for ours, name in (*self._inputs.items(), *self._outputs.items())}
         self.inputs, self.outputs = (
             tuple(replace(d, name=theirs.get(d.name, d.name)) for d in declared)
@@ -106,7 +106,8 @@ class Renamed:
         return {names.get(n, n): a for n, a in outputs.items()}
 
 
-def _matched(names: list[str], declared: tuple[Declared, ...]) -> dict[str, str]:
+def matched(names: list[str], declared: tuple[Declared, ...]) -> dict[str, str]:
+    """What the file calls each of the names: the same, or what stands at its position."""
     theirs = [d.name for d in declared]
     if set(theirs) == set(names) or len(theirs) != len(names):
         return {name: name for name in names if name in theirs}

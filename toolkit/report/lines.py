@@ -84,6 +84,14 @@ def _facts(report: ParityReport, rerun: str) -> list[tuple[str, str]]:
         proven = sum(r.proven for r in report.results)
         told = "all hold" if proven == cases else f"{proven} hold, the others do not count"
         facts.append(("cases", f"{cases}, {told}"))
+    if (found := report.located) and found.departure:
+        facts.append(("departs", f"at {found.departure}"))
+    facts += [("blame", text) for text in (found.blame if found else ())]
+    if found and found.weakest:
+        lost = ", ".join(f"{layer.module} {layer.sqnr:.1f} dB" for layer in found.weakest)
+        facts.append(("weakest", lost))
+    if found and found.reproduction:
+        facts.append(("reduced", found.reproduction))
     facts += [("fidelity", str(f)) for f in report.fidelity]
     if report.worst and not failures and not report.fidelity:
         ratio = f"{report.worst.ratio:.2g}x the error of float32 itself"

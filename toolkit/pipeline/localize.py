@@ -1,0 +1,157 @@
+"""Where a failing file departs from its original: the node, its module, the source line."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from toolkit.artifact import OnnxArtifact, read_graph, read_weights
+from toolkit.optimize.places import steps
+from toolkit.parity.cases import GIVEN, Case
+from toolkit.parity.localize import Map, Step
+from toolkit.parity.located import Departure, Located
+from toolkit.parity.reference import Reference
+from toolkit.parity.results import ParityReport
+from toolkit.parity.sketch import Sketch
+from toolkit.parity.verdict import Tolerance
+from toolkit.parity.weights import changed
+from toolkit.pipeline import blame
+from toolkit.pipeline.insides import Arrays, Inside, left, of_file, of_module, yardstick
+
+_REFUSED = re.compile(r"Name:\s?'([^']+)'")
+"""How ONNX Runtime names the node at which a run ended."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was located, and what it was seen by: enough to cut out the part that shows it."""
+
+    located: Located
+    inside: Inside | None = None
+    map: Map | None = None
+    step: Step | None = None
+    meant: int | None = None
+    """The landmark that the step's value should have been."""
+    original: OnnxArtifact | None = None
+    optimization: blame.Optimization | None = None
+
+
+def locate(
+    report: ParityReport,
+    artifact: OnnxArtifact,
+    reference: Reference,
+    *,
+    original: OnnxArtifact | None = None,
+    runtime: str = "onnxruntime",
+    tolerance: Tolerance | None = None,
+    seconds: float,
+) -> Found | None:
+    """The first node that departs in the smallest failing case of a report, None without any.
+
+    Raises OnnxportError where neither the graph nor the original can be looked into.
+    """
+    graph = steps(read_graph(artifact.path).graph)
+    altered = set(changed(reference.weights(), read_weights(artifact)))
+    failing = [r.case for r in report.failures if not all(j.holds for j in r.judgements)]
+    if not failing:
+        told = _without_values(report, graph, altered)
+        return Found(told) if told else None
+    end = time.perf_counter() + seconds
+    tolerance = tolerance or Tolerance()
+    for case in _simplest(failing, reference):
+        feeds = case.feeds(reference.signature, reference.given)
+        inside = Inside(artifact, reference, feeds, tolerance)
+        found = inside.look(end).values
+        wrong = inside.wrong(found)
+        if wrong:
+            break
+    named: dict[str, int] = {}
+    alike: dict[str, int] = {}
+    if original is None:
+        marks = of_module(reference, feeds)
+    else:
+        marks, named, alike = of_file(original, reference, feeds, graph, end)
+    inputs = [d.name for d in artifact.inputs]
+    fed = {name: Sketch.of(array) for name, array in inside.fed.items()}
+    here = Map(inputs, graph, {**fed, **found}, marks, Tolerance().factor, named, alike)
+    if wrong:
+        first = here.first(wrong, altered)
+        departure = here.departure(*first) if first else None
+        told = Located(departure, (), here.profile(), str(case))
+        step, meant = first or (None, None)
+        return Found(told, inside, here, step, meant, original)
+    guilty, departure = _of_runtime(inside, here, end, runtime=runtime, device=report.device)
+    blamed: tuple[str, ...] = ()
+    if guilty:
+        blamed = (guilty.told,)
+    elif departure:
+        blamed = (f"the graph is right in float64: a kernel of {runtime} is off",)
+    told = Located(departure, blamed, here.profile(), str(case))
+    step = next((s for s in graph if departure and s.node == departure.node), None)
+    return Found(told, inside, here, step, None, original, guilty)
+
+
+def _of_runtime(
+    inside: Inside, here: Map, end: float, *, runtime: str, device: str
+) -> tuple[blame.Optimization | None, Departure | None]:
+    """The graph is right: what the runtime does to it, an optimization first, else a kernel."""
+
+    def wrong(outputs: Arrays) -> bool:
+        return bool(inside.wrong({name: Sketch.of(array) for name, array in outputs.items()}))
+
+    def unit(sketch: Sketch) -> float:
+        return yardstick(sketch, None, "float32")
+
+    where: dict[str, Any] = {"runtime": runtime, "device": device}
+    guilty = blame.of_optimizations(
+        inside.artifact, inside.fed, wrong, **where, seconds=left(end) / 2
+    )
+    if guilty:
+        return guilty, None
+    return None, blame.of_kernels(
+        inside.artifact, inside.fed, here.values, here.steps, unit, **where, seconds=left(end)
+    )
+
+
+_SMALL = (2, 3, 5, 7, 11, 13)
+"""Sizes at which a fault is looked for first: small, above 1, and told apart from each other."""
+
+
+def _simplest(failing: Sequence[Case], reference: Reference) -> Iterator[Case]:
+    """The smallest failing case; before it one of much smaller sizes, which may fail as well."""
+    signature = reference.signature
+
+    def volume(case: Case) -> int:
+        return sum(a.size for a in case.feeds(signature, reference.given).values())
+
+    case = min(failing, key=lambda c: (volume(c), str(c)))
+    if case.fill != GIVEN:
+        sizes = tuple((d.name, d.snap(_SMALL[n % 6])) for n, d in enumerate(signature.dims))
+        smaller = replace(case, sizes=sizes)
+        if 4 * volume(smaller) < volume(case):
+            yield smaller
+    yield case
+
+
+def _without_values(
+    report: ParityReport, graph: Sequence[Step], altered: set[str]
+) -> Located | None:
+    """Where no outputs differ: the node that the runtime names, or that reads a damaged weight."""
+    for result in report.failures:
+        named = _REFUSED.search(result.problem)
+        step = next((s for s in graph if named and s.node == named[1]), None)
+        if step:
+            return Located(_departure(step), case=str(result.case))
+    told = " ".join(report.problems)
+    for step in graph:
+        for name in step.inputs:
+            if name in altered and f"'{name.removesuffix('.T')}'" in told:
+                return Located(_departure(step))
+    return None
+
+
+def _departure(step: Step) -> Departure:
+    return Departure(step.node, step.operator, step.module, step.line)
