@@ -1,0 +1,211 @@
+"""The models of a project, checked side by side, each in a process of its own, against the lock."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from toolkit import versions
+from toolkit.errors import OnnxportError, UsageError
+from toolkit.isolation import Worker
+from toolkit.progress import SILENT, Listener
+from toolkit.project import lock as locks
+from toolkit.project.config import ModelConfig, ProjectConfig, read_config
+from toolkit.project.lines import Place, definition
+from toolkit.project.results import Failure, ModelResult, ProjectReport, StageResult
+from toolkit.quantization.cpu import describe
+
+_AT_LEAST, _CORES_PER_MODEL = 2, 2
+"""A check alone uses less than two cores: it traces, and starts processes, with one. Four small
+models took 115 and 114 s one after the other and 65 and 61 s two at a time, on two cores that
+others used as well. With more cores each check has two for its threads."""
+
+_LOOK = 0.2
+"""Seconds between two looks at how far the processes are."""
+
+
+def check_project(
+    config: Path | str | ProjectConfig | None = None,
+    *,
+    names: Sequence[str] = (),
+    update: bool = False,
+    latency: bool = False,
+    jobs: int | None = None,
+    root: Path | str | None = None,
+    case: str = "",
+    options: Mapping[str, Any] | None = None,
+    listener: Listener = SILENT,
+) -> ProjectReport:
+    """Check the models of `onnxport.toml` (by default the one here or above), or those named.
+
+    Where a `parity.lock` lies beside the config, a model that is worse than it says, or another one
+    without a reason, drifts, and the report does not hold. `update` writes the lock instead: of
+    every model that is proven. `latency` measures the time over PyTorch's too, one model after
+    the other; it is locked and compared only where it was measured. `jobs`: models at once.
+    `root`: places in the report are relative to it (default: this folder). `case`: this one alone,
+    of one model. `options`: fields of `ModelConfig` in place of what the config says.
+
+    What is wrong with one model is in the report; raises InputError where the config or the lock
+    cannot be read, UsageError where there is none or a name is not in it.
+    """
+    start = time.perf_counter()
+    project = config if isinstance(config, ProjectConfig) else read_config(config)
+    models = tuple(replace(m, **(options or {})) for m in project.named(tuple(names)))
+    if case and (len(models) != 1 or update):
+        raise UsageError("a case is of one model", "name it: onnxport check NAME --case TEXT")
+    before = locks.read_lock(project.lock)
+    root, installed = Path(root or Path.cwd()).resolve(), versions.installed()
+    jobs = 1 if latency else jobs or default_jobs()
+    results = _checked(project, models, before, latency, case, jobs, listener)
+    found = [
+        replace(result, place=_place(model, project, root))
+        for model, result in zip(models, results, strict=True)
+    ]
+    locked = before if not update and not case else None
+    if locked is not None:
+        pairs = zip(models, found, strict=True)
+        found = [locks.held_against(result, model, locked, installed) for model, result in pairs]
+    notes = []
+    if update:
+        configured = [m.name for m in project.models]
+        written = locks.write_lock(project.lock, found, installed, configured, before)
+        notes.append(f"{project.lock.name}: {len(written)} of {len(found)} models locked")
+    elif before is not None and (gone := set(before["models"]) - {m.name for m in project.models}):
+        notes.append(f"only the lock has: {', '.join(sorted(gone))}; {locks.UPDATE} removes it")
+    return ProjectReport(
+        models=tuple(found),
+        versions=installed,
+        processor=describe(),
+        config=project.path.name,
+        locked=locked is not None,
+        notes=tuple(notes),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def default_jobs() -> int:
+    """How many models at once on this machine."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS, Windows
+        cores = os.cpu_count() or 1
+    return max(min(cores, _AT_LEAST), cores // _CORES_PER_MODEL)
+
+
+def _checked(
+    project: ProjectConfig,
+    models: Sequence[ModelConfig],
+    lock: Mapping[str, Any] | None,
+    latency: bool,
+    case: str,
+    jobs: int,
+    listener: Listener,
+) -> list[ModelResult]:
+    steps = sum(len(m.stages) * len(m.devices) for m in models)
+    listener.progress(0, steps)
+    with TemporaryDirectory(prefix="onnxport-") as room, _pool(min(jobs, len(models))) as pool:
+        futures: dict[Future[ModelResult], ModelConfig] = {}
+        for number, model in enumerate(models):
+            known = (lock or {}).get("models", {}).get(model.name, {}).get("stages", {})
+            options = {
+                "model": model,
+                "schemes": {label: s["scheme"] for label, s in known.items() if "scheme" in s},
+                "latency": latency,
+                "case": case,
+            }
+            steps_file = Path(room) / str(number)
+            steps_file.touch()
+            submitted = pool.submit(_in_a_process, project.folder, steps_file, options)
+            futures[submitted] = model
+        left = set(futures)
+        while left:
+            done, left = wait(left, timeout=_LOOK, return_when=FIRST_COMPLETED)
+            listener.progress(sum(p.stat().st_size for p in Path(room).iterdir()), steps)
+            for future in done:
+                result = future.result()
+                listener.say(f"{result.name}: {_in_a_line(result)}")
+        return [future.result() for future in futures]
+
+
+@contextmanager
+def _pool(jobs: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that wait for processes; where the caller is interrupted, those end too."""
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for worker in _running:
+            worker.stop()
+        raise
+    finally:
+        pool.shutdown()
+
+
+_running: list[Worker] = []
+
+
+def _in_a_process(folder: Path, steps: Path, options: Mapping[str, Any]) -> ModelResult:
+    model: ModelConfig = options["model"]
+    with Worker(f"the check of '{model.name}'") as worker:
+        _running.append(worker)
+        try:
+            reply = worker.call(
+                f"{__name__}:_in_this_process",
+                {"options": _packed(options)},
+                folder=str(folder),
+                steps=str(steps),
+            )
+        except OnnxportError as error:  # it died: the others go on
+            stage = StageResult(model.stages[0], model.devices[0], failure=Failure.of(error))
+            return ModelResult(model.name, str(model.source), model.signature, (stage,))
+        finally:
+            _running.remove(worker)
+    result: ModelResult = _unpacked(reply.arrays["result"])
+    return result
+
+
+def _in_this_process(
+    arrays: Mapping[str, np.ndarray], folder: str, steps: str
+) -> tuple[None, dict[str, np.ndarray]]:
+    """The child's side: paths in the config are relative to its folder."""
+    from toolkit.pipeline.check_stages import check_stages
+
+    class Counter(Listener):
+        def progress(self, done: int, total: int) -> None:
+            Path(steps).write_bytes(bytes(done))
+
+    counter = Counter()
+    os.chdir(folder)
+    result = check_stages(**_unpacked(arrays["options"]), listener=counter)
+    return None, {"result": _packed(result)}
+
+
+def _packed(value: Any) -> np.ndarray:
+    return np.frombuffer(pickle.dumps(value), np.uint8)
+
+
+def _unpacked(array: np.ndarray) -> Any:
+    return pickle.loads(array.tobytes())  # noqa: S301  # of this program's own processes
+
+
+def _place(model: ModelConfig, project: ProjectConfig, root: Path) -> Place:
+    source = model.source if isinstance(model.source, str) else ""
+    path, line = definition(source, project.folder) or (project.path, model.line)
+    path = path.resolve()
+    return Place(Path(os.path.relpath(path, root)).as_posix(), line)
+
+
+def _in_a_line(model: ModelResult) -> str:
+    bad = next((s for s in model.stages if s.exit_code), None)
+    return f"{bad.label} {bad.outcome}" if bad else "holds"
