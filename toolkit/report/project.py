@@ -1,0 +1,55 @@
+"""The check of many models on a terminal: a table, and below it what is not good and what to do."""
+
+from __future__ import annotations
+
+import click
+
+from toolkit.project.findings import details
+from toolkit.project.lock import UPDATE
+from toolkit.project.results import DIFFERS, DRIFTS, ERROR, HOLDS, ModelResult, ProjectReport
+from toolkit.report.lines import print_lines, size
+
+HEADINGS = ("model", "stage", "verdict", "cases", "worst", "size", "time")
+_COLORS = {HOLDS: "green", DIFFERS: "red", DRIFTS: "yellow", ERROR: "red"}
+
+
+def rows(report: ProjectReport) -> list[tuple[str, ...]]:
+    """The table, as text: a row for each stage and device."""
+    found: list[tuple[str, ...]] = []
+    for model in report.models:
+        for stage in model.stages:
+            count = str(len(stage.report.results)) if stage.report else ""
+            total = size(stage.size) if stage.size else ""
+            latency = f" ({stage.latency:.2f}x PyTorch)" if stage.latency is not None else ""
+            took = f"{stage.seconds:.1f} s{latency}"
+            row = (model.name, stage.label, stage.outcome, count, stage.worst, total, took)
+            found.append(row)
+    return found
+
+
+def show_project(report: ProjectReport) -> None:
+    from toolkit.report.console import show_table
+
+    show_table(HEADINGS, rows(report), colors=_COLORS)
+    for model in report.models:
+        if told := _told(model):
+            click.secho(f"\n{model.name}", bold=True)
+            print_lines(told, indent="  ")
+    click.echo()
+    for note in report.notes:
+        click.echo(note)
+    click.echo(f"{report.summary} ({report.seconds:.1f} s)")
+
+
+def _told(model: ModelResult) -> list[tuple[str, str]]:
+    """What there is to say of a model beyond its rows."""
+    told = [("drift", str(drift)) for drift in model.drift]
+    if model.drift:
+        told.append(("accept", f"{UPDATE} {model.name}"))
+    for stage in model.stages:
+        found = details(model, stage)
+        if stage.remark:
+            found.append((stage.outcome, stage.remark))
+        found += [("note", note) for note in stage.notes]
+        told += [(label, f"{stage.label}: {text}") for label, text in found]
+    return told + [("note", note) for note in model.notes]
