@@ -7,7 +7,7 @@ import click
 from toolkit.project.findings import details
 from toolkit.project.lock import UPDATE
 from toolkit.project.results import DIFFERS, DRIFTS, ERROR, HOLDS, ModelResult, ProjectReport
-from toolkit.report.lines import print_lines, size
+from toolkit.report.lines import WIDTH, print_lines, size
 
 HEADINGS = ("model", "stage", "verdict", "cases", "worst", "size", "time")
 _COLORS = {HOLDS: "green", DIFFERS: "red", DRIFTS: "yellow", ERROR: "red"}
@@ -39,6 +39,12 @@ def show_project(report: ProjectReport) -> None:
     for note in report.notes:
         click.echo(note)
     click.echo(f"{report.summary} ({report.seconds:.1f} s)")
+
+
+def told_in_text(model: ModelResult) -> str:
+    """What is not good about a model, and the rest there is to say, as lines."""
+    lines = [f"  {label:<{WIDTH}}{text}" for label, text in _told(model)]
+    return "\n".join([f"{model.name} ({model.source})", *lines])
 
 
 def _told(model: ModelResult) -> list[tuple[str, str]]:
