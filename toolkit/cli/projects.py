@@ -18,20 +18,30 @@ _OVERRIDE = ("budget", "seed", "limit", "device", "min_sqnr", "rtol", "atol")
 """Options that stand in place of what the config says."""
 
 
+_OPTIONS = (
+    click.option(
+        "--config",
+        type=options.PATH,
+        metavar="FILE",
+        help="In place of onnxport.toml here or above.",
+    ),
+    click.option(
+        "--update", is_flag=True, help="Accept what is: write parity.lock beside the config."
+    ),
+    click.option(
+        "--latency", is_flag=True, help="Measure the time over PyTorch's too, and lock it."
+    ),
+    click.option("--jobs", type=click.IntRange(1), metavar="N", help="Models at once."),
+    click.option("--junit", type=options.PATH, metavar="FILE", help="Write JUnit XML."),
+    click.option(
+        "--gitlab", type=options.PATH, metavar="FILE", help="Write a code quality report."
+    ),
+)
+
+
 def with_outputs(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of many models, and of what is written for a CI."""
-    for option in reversed(
-        (
-            click.option("--config", type=options.PATH, metavar="FILE", help="Of many models."),
-            click.option("--update", is_flag=True, help="Write parity.lock: this is accepted."),
-            click.option("--latency", is_flag=True, help="Time over PyTorch's as well."),
-            click.option("--jobs", type=click.IntRange(1), help="Models at once."),
-            click.option("--junit", type=options.PATH, metavar="FILE", help="Write JUnit XML."),
-            click.option(
-                "--gitlab", type=options.PATH, metavar="FILE", help="Write GitLab's code quality."
-            ),
-        )
-    ):
+    for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
@@ -50,6 +60,8 @@ def check_named(
 ) -> None:
     """Check the models of a config and exit. `given`: the other options that were passed."""
     import toolkit
+    from toolkit.project.config import CONFIG, find_config
+    from toolkit.project.single import as_project
     from toolkit.report import console, lines, project
     from toolkit.report.publish import publish, root
 
@@ -59,19 +71,24 @@ def check_named(
     fields = {_FIELDS.get(name, name): given[name] for name in _OVERRIDE if name in given}
     if "devices" in fields:
         fields["devices"] = (fields["devices"],)
-    with console.Live() as live:
-        live.stage("check")
-        report = toolkit.check_project(
-            config,
-            names=names,
-            update=update,
-            latency=latency,
-            jobs=jobs,
-            root=root(),
-            case=given.get("case", ""),
-            options=fields,
-            listener=live,
-        )
+    try:
+        with console.Live() as live:
+            live.stage("check")
+            report = toolkit.check_project(
+                config,
+                names=names,
+                update=update,
+                latency=latency,
+                jobs=jobs,
+                root=root(),
+                case=given.get("case", ""),
+                options=fields,
+                listener=live,
+            )
+    except toolkit.OnnxportError as error:
+        failed = as_project(str(config or find_config() or CONFIG), error, root=root())
+        publish(failed, junit_file=junit, gitlab_file=gitlab)
+        raise
     if as_json:
         lines.print_json(report.to_dict())
     else:

@@ -42,23 +42,23 @@ _CASES = ModelConfig("").cases
 def check_stages(
     model: ModelConfig,
     *,
-    schemes: Mapping[str, str] | None = None,
+    scheme: str = "",
     latency: bool = False,
     case: str = "",
     listener: Listener = SILENT,
 ) -> ModelResult:
     """Check a model; what is wrong with it is in the result, not raised.
 
-    `schemes`: of int8 by stage label, where a lock fixes it; else the fastest is taken, which may
-    be another one each time. `latency`: measure it as well. `listener` hears a step for each stage
-    and device. Paths of `model` are relative to the current folder.
+    `scheme`: of int8, where a lock fixes it; else the fastest is taken, which may be another one
+    each time. `latency`: measure it as well. `case`: this one alone. `listener` hears a step for
+    each stage and device. Paths of `model` are relative to the current folder.
     """
     start = time.perf_counter()
     blank = ModelResult(model.name, str(model.source), model.signature, ())
     try:
         with TemporaryDirectory(prefix="onnxport-") as room, _opened(model) as opened:
             blank = replace(blank, **opened.facts)
-            run = _Run(model, opened, Path(room), schemes or {}, latency, case, listener)
+            run = _Run(model, opened, Path(room), scheme, latency, case, listener)
             stages = run.results()
             found = replace(blank, stages=stages, signature=run.signature or blank.signature)
     except OnnxportError as error:
@@ -137,13 +137,13 @@ class _Run:
         model: ModelConfig,
         opened: _Opened,
         room: Path,
-        schemes: Mapping[str, str],
+        scheme: str,
         latency: bool,
         case: str,
         listener: Listener,
     ) -> None:
         self._model, self._opened, self._room = model, opened, room
-        self._schemes, self._latency, self._case = schemes, latency, case
+        self._scheme, self._latency, self._case = scheme, latency, case
         self._listener, self._done = listener, 0
         self._latest: OnnxArtifact | None = None
         self.signature = ""
@@ -288,7 +288,7 @@ class _Run:
         chosen, tried = quantize(
             self._latest,
             self._room / INT8,
-            scheme=self._schemes.get("int8", "auto"),
+            scheme=self._scheme or "auto",
             data=Path(model.data) if model.data else None,
             fidelity=self._budget,
             budget=model.budget,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
@@ -111,54 +111,65 @@ def _checked(
     jobs: int,
     listener: Listener,
 ) -> list[ModelResult]:
-    steps = sum(len(m.stages) * len(m.devices) for m in models)
-    listener.progress(0, steps)
-    with TemporaryDirectory(prefix="onnxport-") as room, _pool(min(jobs, len(models))) as pool:
-        futures: dict[Future[ModelResult], ModelConfig] = {}
+    """In the order of `models`. `listener` hears of each as it ends, and of the steps of all."""
+    total = sum(len(m.stages) * len(m.devices) for m in models)
+    listener.progress(0, total)
+    with TemporaryDirectory(prefix="onnxport-") as room, _pool(min(jobs, len(models))) as submit:
+        futures = []
         for number, model in enumerate(models):
-            known = (lock or {}).get("models", {}).get(model.name, {}).get("stages", {})
+            steps = Path(room) / str(number)
+            steps.touch()
             options = {
                 "model": model,
-                "schemes": {label: s["scheme"] for label, s in known.items() if "scheme" in s},
+                "scheme": _scheme(model, lock),
                 "latency": latency,
                 "case": case,
             }
-            steps_file = Path(room) / str(number)
-            steps_file.touch()
-            submitted = pool.submit(_in_a_process, project.folder, steps_file, options)
-            futures[submitted] = model
+            futures.append(submit(project.folder, steps, options))
         left = set(futures)
         while left:
             done, left = wait(left, timeout=_LOOK, return_when=FIRST_COMPLETED)
-            listener.progress(sum(p.stat().st_size for p in Path(room).iterdir()), steps)
-            for future in done:
-                result = future.result()
-                listener.say(f"{result.name}: {_in_a_line(result)}")
+            listener.progress(sum(p.stat().st_size for p in Path(room).iterdir()), total)
+            for result in (future.result() for future in futures if future in done):
+                listener.say(f"{result.name}: {_in_a_word(result)}")
         return [future.result() for future in futures]
 
 
+def _scheme(model: ModelConfig, lock: Mapping[str, Any] | None) -> str:
+    stages = (lock or {}).get("models", {}).get(model.name, {}).get("stages", {})
+    return next((s["scheme"] for s in stages.values() if "scheme" in s), "")
+
+
+def _in_a_word(model: ModelResult) -> str:
+    bad = next((s for s in model.stages if s.exit_code), None)
+    return f"{bad.label} {bad.outcome}" if bad else "holds"
+
+
+Submit = Callable[[Path, Path, Mapping[str, Any]], Future[ModelResult]]
+
+
 @contextmanager
-def _pool(jobs: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads that wait for processes; where the caller is interrupted, those end too."""
+def _pool(jobs: int) -> Iterator[Submit]:
+    """Threads that wait for processes, which end with the block, also where it is interrupted."""
+    running: list[Worker] = []
     pool = ThreadPoolExecutor(jobs)
     try:
-        yield pool
+        yield lambda *call: pool.submit(_in_a_process, running, *call)
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
-        for worker in _running:
+        for worker in list(running):
             worker.stop()
         raise
     finally:
         pool.shutdown()
 
 
-_running: list[Worker] = []
-
-
-def _in_a_process(folder: Path, steps: Path, options: Mapping[str, Any]) -> ModelResult:
+def _in_a_process(
+    running: list[Worker], folder: Path, steps: Path, options: Mapping[str, Any]
+) -> ModelResult:
     model: ModelConfig = options["model"]
     with Worker(f"the check of '{model.name}'") as worker:
-        _running.append(worker)
+        running.append(worker)
         try:
             reply = worker.call(
                 f"{__name__}:_in_this_process",
@@ -170,7 +181,7 @@ def _in_a_process(folder: Path, steps: Path, options: Mapping[str, Any]) -> Mode
             stage = StageResult(model.stages[0], model.devices[0], failure=Failure.of(error))
             return ModelResult(model.name, str(model.source), model.signature, (stage,))
         finally:
-            _running.remove(worker)
+            running.remove(worker)
     result: ModelResult = _unpacked(reply.arrays["result"])
     return result
 
@@ -204,8 +215,3 @@ def _place(model: ModelConfig, project: ProjectConfig, root: Path) -> Place:
     path, line = definition(source, project.folder) or (project.path, model.line)
     path = path.resolve()
     return Place(Path(os.path.relpath(path, root)).as_posix(), line)
-
-
-def _in_a_line(model: ModelResult) -> str:
-    bad = next((s for s in model.stages if s.exit_code), None)
-    return f"{bad.label} {bad.outcome}" if bad else "holds"

@@ -29,8 +29,9 @@ STAGES = ("export", "simplify", "int8")
 DEVICES = ("cpu", "cuda", "auto")
 
 SIZE_BAND = 0.05
-"""The same source by the same versions has the same bytes. Between exporters the files of the zoo
-differ by up to 4 % from 100 kB on: what grows by more has got something that it did not have."""
+"""What a file may grow by without having got something that it did not have. Written by onnxport,
+dynamo and torchscript, the files of the zoo differ by 0.1 to 1.1 %, the smallest (28 kB) by 2.1 %:
+names and constants."""
 
 LATENCY_BAND = 1.0
 """Twice the locked ratio, as for errors. On two cores that others used as well the ratio of one
