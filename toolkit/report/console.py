@@ -98,9 +98,8 @@ class Live(Listener):
     def say(self, text: str) -> None:
         label = self._name.partition(" ")[0]
         seconds = time.perf_counter() - self._since
-        self._console.print(f"[bold]{label:<{WIDTH}}[/bold]", end="")
-        self._console.print(text, markup=False, end="")
-        self._console.print(f" [dim]({seconds:.1f} s)[/dim]")
+        told = (f"{label:<{WIDTH}}", "bold"), text, (f" ({seconds:.1f} s)", "dim")
+        self._console.print(Text.assemble(*told))  # at once: the bar is drawn between two prints
 
 
 def show_timings(timings: Sequence[Timing]) -> None:
