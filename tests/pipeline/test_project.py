@@ -88,13 +88,19 @@ def test_a_broken_model_is_its_own_result_and_the_others_go_on(folder: Path) -> 
         projects.CONFIG.partition("[models.square]")[0]
         + '[models.gone]\nsource = "model.py:nothing"\nfile = "double.onnx"\n'
         + '[models.killed]\nsource = "kills.py:build"\nfile = "double.onnx"\n'
+        + '[models.lookup]\nsource = "tests.models:lookup"\nexporters = "script"\n'
     )
     report = toolkit.check_project(folder / "onnxport.toml", update=True)
-    assert [m.exit_code for m in report.models] == [0, 3, 5]
+    assert [m.exit_code for m in report.models] == [0, 3, 5, 3]
     assert report.exit_code == 5
     failure = report.models[1].stages[0].failure
     assert failure is not None
     assert failure.message == "'model.py' has no 'nothing'"
+    (stage,) = report.models[3].stages
+    assert [(t.name, t.outcome) for t in stage.tried] == [("script", "refused")]
+    assert stage.rerun == "onnxport export tests.models:lookup -o lookup.onnx"
+    assert stage.failure is not None
+    assert "log" not in stage.failure.hint
 
 
 def test_a_device_that_does_not_work_here_is_said(folder: Path) -> None:

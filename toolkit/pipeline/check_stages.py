@@ -5,14 +5,13 @@ Every stage is held against the source itself, not against the file of the stage
 
 from __future__ import annotations
 
+import re
 import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
 
 from toolkit.artifact import BUNDLED, OnnxArtifact, open_artifact
 from toolkit.errors import InputError, OnnxportError
@@ -23,17 +22,15 @@ from toolkit.parity.verdict import Tolerance
 from toolkit.pipeline.bench import bench
 from toolkit.pipeline.check import check
 from toolkit.pipeline.export import export
+from toolkit.pipeline.opened import Opened, opened
 from toolkit.pipeline.quantize import Quantized, quantize
 from toolkit.pipeline.ship import INT8
 from toolkit.pipeline.simplify import simplify
-from toolkit.pipeline.subjects import is_file, open_file, opened_source, origin_of
+from toolkit.pipeline.subjects import is_file
 from toolkit.progress import SILENT, Listener
 from toolkit.project import hashes
 from toolkit.project.config import ModelConfig
 from toolkit.project.results import Failure, ModelResult, StageResult, Tried
-
-if TYPE_CHECKING:
-    from toolkit.model import LoadedModel
 
 _CASES = ModelConfig("").cases
 """As many as an export checks by itself: its report stands where nothing else is asked for."""
@@ -56,56 +53,15 @@ def check_stages(
     start = time.perf_counter()
     blank = ModelResult(model.name, str(model.source), model.signature, ())
     try:
-        with TemporaryDirectory(prefix="onnxport-") as room, _opened(model) as opened:
-            blank = replace(blank, **opened.facts)
-            run = _Run(model, opened, Path(room), scheme, latency, case, listener)
+        with TemporaryDirectory(prefix="onnxport-") as room, opened(model) as held:
+            blank = replace(blank, **held.facts)
+            run = _Run(model, held, Path(room), scheme, latency, case, listener)
             stages = run.results()
             found = replace(blank, stages=stages, signature=run.signature or blank.signature)
     except OnnxportError as error:
         first = StageResult(model.stages[0], model.devices[0], failure=Failure.of(error))
         found = replace(blank, stages=(first,))
     return replace(found, seconds=time.perf_counter() - start)
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """What the checks are held against, and the file that the project keeps, where it does."""
-
-    original: Any
-    kept: OnnxArtifact | None
-    facts: Mapping[str, Any]
-
-
-@contextmanager
-def _opened(model: ModelConfig) -> Iterator[_Opened]:
-    kept = open_file(Path(model.file), model.signature or None) if model.file else None
-    source = model.source
-    if kept is not None and not source:
-        source = origin_of(kept, model.weights)
-    claimed = model.signature or (kept.signature if kept and not kept.assumed else None)
-    if is_file(source):
-        original = open_file(source)
-        content = hashes.content(original)
-        signature = str(claimed or original.signature)
-        yield _Opened(original, kept, {"signature": signature, "source_hash": content})
-        return
-    with opened_source(
-        source,
-        signature=claimed,
-        weights=model.weights or None,
-        examples=[Path(p) for p in model.examples] or None,
-    ) as loaded:
-        yield _Opened(loaded, kept, _facts(loaded))
-
-
-def _facts(loaded: LoadedModel) -> dict[str, Any]:
-    return {
-        "source": loaded.origin,
-        "signature": str(loaded.signature),
-        "source_hash": hashes.source(loaded),
-        "weights_hash": hashes.weights(loaded),
-        "notes": loaded.notes,
-    }
 
 
 @dataclass(frozen=True)
@@ -120,13 +76,14 @@ class _Made:
 
 
 class _Heard(Listener):
-    """Keeps what is said: where nothing comes out, that is all there is to tell of it."""
+    """Keeps who was tried and failed: where no file comes out, that is said and not returned."""
 
     def __init__(self) -> None:
-        self.lines: list[str] = []
+        self.tried: list[Tried] = []
 
     def say(self, text: str) -> None:
-        self.lines.append(text)
+        if found := re.match(r"(\S+) (refused|differs): (.*)", text, re.DOTALL):
+            self.tried.append(Tried(found[1], found[2], found[3]))
 
 
 class _Run:
@@ -135,7 +92,7 @@ class _Run:
     def __init__(
         self,
         model: ModelConfig,
-        opened: _Opened,
+        opened: Opened,
         room: Path,
         scheme: str,
         latency: bool,
@@ -169,7 +126,9 @@ class _Run:
         try:
             made = make(heard)
         except OnnxportError as error:
-            failed = StageResult(stage, "", failure=Failure.of(error), notes=tuple(heard.lines))
+            failed = StageResult(stage, "", failure=Failure.of(error), tried=tuple(heard.tried))
+            if stage == "export" and self._opened.kept is None:
+                failed = replace(failed, failure=_without_log(error), rerun=self._again())
             return [self._timed(replace(failed, device=d), start) for d in self._model.devices]
         found = []
         for device in self._model.devices if shown else ():
@@ -207,6 +166,14 @@ class _Run:
             notes=report.remarks,
             rerun=shlex.join(rerun),
         )
+
+    def _again(self) -> str:
+        """An export of its own, which leaves all that the exporters printed."""
+        words = ["onnxport", "export", str(self._model.source)]
+        for name in ("signature", "weights"):
+            if value := getattr(self._model, name):
+                words += [f"--{name}", value]
+        return shlex.join([*words, "-o", f"{self._model.name}.onnx"])
 
     @property
     def _asks_for_more(self) -> bool:
@@ -296,6 +263,11 @@ class _Run:
             listener=listener,
         )
         return _Made(chosen.artifact, tried=tuple(map(_tried, tried)), scheme=chosen.scheme)
+
+
+def _without_log(error: OnnxportError) -> Failure:
+    """Its log lies in a folder that is gone when this is read."""
+    return replace(Failure.of(error), hint=error.hint.partition("all of it is in ")[0].rstrip("; "))
 
 
 def _tried(scheme: Quantized) -> Tried:

@@ -46,14 +46,15 @@ def details(model: ModelResult, stage: StageResult) -> list[tuple[str, str]]:
         told.append((stage.outcome, stage.failure.message))
         if stage.failure.hint:
             told.append(("hint", stage.failure.hint))
+        told += [("tried", f"{t.name} {t.outcome}: {t.reason}") for t in stage.tried]
     elif stage.report and not stage.report.holds:
         told.append((stage.outcome, stage.report.reason))
         told += [("problem", problem) for problem in stage.report.problems[1:]]
         if stage.report.failures:
             count = f"{len(stage.report.failures)} of {len(stage.report.results)} cases"
             told.append(("failing", count))
-        if stage.rerun:
-            told.append(("rerun", stage.rerun))
+    if stage.exit_code and stage.rerun and not stage.drift:
+        told.append(("rerun", stage.rerun))
     told += [("drift", str(drift)) for drift in stage.drift]
     if stage.drift:
         told.append(("accept", f"{UPDATE} {model.name}"))
