@@ -1,11 +1,12 @@
 """The config of a project: what it says, and what is said of a wrong one."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from toolkit.errors import InputError, UsageError
-from toolkit.project.config import find_config, read_config
+from toolkit.project.config import OF_A_MODEL, OF_ALL, find_config, read_config
 
 WHOLE = """
 budget = "2m"
@@ -148,3 +149,16 @@ def test_a_name_that_is_not_listed_is_told_with_the_nearest(tmp_path: Path) -> N
         config.named(("digit",))
     assert caught.value.message == "there is no model 'digit' in onnxport.toml"
     assert caught.value.hint == "did you mean 'digits'?"
+
+
+def test_every_key_is_in_the_documentation() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "ci.md").read_text()
+    cells = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    documented = {key for cell in cells for key in re.findall(r"`(\w+)`", cell)}
+    assert documented == {*OF_A_MODEL, *OF_ALL}
+
+
+def test_the_example_of_the_documentation_is_a_config(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "ci.md").read_text()
+    example = text.partition("```toml\n")[2].partition("```")[0]
+    assert [m.name for m in read_config(written(tmp_path, example)).models] == ["digits", "encoder"]
