@@ -1,22 +1,34 @@
-"""What `onnxport check` does where it is given names of a config, or nothing."""
+"""`onnxport check` of many models, and what it writes for a CI, of one file as well."""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from toolkit.cli import options
-from toolkit.errors import UsageError
+from toolkit.errors import OnnxportError
 
-_FOR_A_FILE = ("against", "weights", "signature", "data")
-_FIELDS = {"limit": "cases", "device": "devices"}
-_OVERRIDE = ("budget", "seed", "limit", "device", "min_sqnr", "rtol", "atol")
-"""Options that stand in place of what the config says."""
+if TYPE_CHECKING:
+    from toolkit.parity.results import ParityReport
 
+_FIELDS = {
+    "budget": "budget",
+    "seed": "seed",
+    "limit": "cases",
+    "device": "devices",
+    "min_sqnr": "min_sqnr",
+    "rtol": "rtol",
+    "atol": "atol",
+}
+"""Options of one file that stand in place of a field of the config where they are passed."""
 
 _OPTIONS = (
     click.option(
@@ -39,59 +51,94 @@ _OPTIONS = (
 )
 
 
-def with_outputs(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of many models, and of what is written for a CI."""
+@dataclass(frozen=True)
+class Outputs:
+    """The files to write of one check, and what a CI is told of it."""
+
+    model: str
+    junit: Path | None
+    gitlab: Path | None
+    start: float = field(default_factory=time.perf_counter)
+
+    def write(self, found: ParityReport | OnnxportError, rerun: str = "") -> None:
+        from toolkit.project.single import as_project
+        from toolkit.report.publish import publish, root
+
+        seconds = time.perf_counter() - self.start
+        report = as_project(self.model, found, root=root(), rerun=rerun, seconds=seconds)
+        publish(report, junit_file=self.junit, gitlab_file=self.gitlab)
+
+
+def many(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of many models to the check of one, which is left to `command`."""
+
+    @click.pass_context
+    @wraps(command)
+    def run(
+        context: click.Context,
+        /,
+        models: tuple[str, ...],
+        config: Path | None,
+        update: bool,
+        latency: bool,
+        jobs: int | None,
+        junit: Path | None,
+        gitlab: Path | None,
+        **of_one: Any,
+    ) -> None:
+        from toolkit.project.config import CONFIG, find_config, names_models
+
+        named = bool(config) or names_models(models)
+        for name in () if named else ("update", "latency", "jobs"):
+            if _is_given(context, name):
+                raise click.UsageError(f"--{name} is for the models of a config")
+        checked = str(config or find_config() or CONFIG) if named else models[0]
+        outputs = Outputs(checked, junit, gitlab)
+        try:
+            if named:
+                asked = {"config": config, "update": update, "latency": latency, "jobs": jobs}
+                _check_named(context, models, outputs, asked, of_one)
+            else:
+                command(models=models, outputs=outputs, **of_one)
+        except OnnxportError as error:
+            outputs.write(error)
+            raise
+
     for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+        run = option(run)
+    return run
 
 
-def check_named(
+def _check_named(
+    context: click.Context,
     names: tuple[str, ...],
-    *,
-    config: Path | None,
-    update: bool,
-    latency: bool,
-    jobs: int | None,
-    junit: Path | None,
-    gitlab: Path | None,
-    as_json: bool,
-    given: dict[str, Any],
+    outputs: Outputs,
+    asked: dict[str, Any],
+    of_one: dict[str, Any],
 ) -> None:
-    """Check the models of a config and exit. `given`: the other options that were passed."""
     import toolkit
-    from toolkit.project.config import CONFIG, find_config
-    from toolkit.project.single import as_project
     from toolkit.report import console, lines, project
     from toolkit.report.publish import publish, root
 
-    for name in _FOR_A_FILE:
-        if name in given:
-            raise UsageError(f"--{name} is for one file", "name it, or say it in the config")
-    fields = {_FIELDS.get(name, name): given[name] for name in _OVERRIDE if name in given}
+    given = {name: value for name, value in of_one.items() if _is_given(context, name)}
+    as_json, case = given.pop("as_json", False), given.pop("case", "")
+    if others := sorted(given.keys() - _FIELDS.keys()):
+        raise click.UsageError(f"--{others[0].replace('_', '-')} is for one file")
+    fields = {_FIELDS[name]: value for name, value in given.items()}
     if "devices" in fields:
         fields["devices"] = (fields["devices"],)
-    try:
-        with console.Live() as live:
-            live.stage("check")
-            report = toolkit.check_project(
-                config,
-                names=names,
-                update=update,
-                latency=latency,
-                jobs=jobs,
-                root=root(),
-                case=given.get("case", ""),
-                options=fields,
-                listener=live,
-            )
-    except toolkit.OnnxportError as error:
-        failed = as_project(str(config or find_config() or CONFIG), error, root=root())
-        publish(failed, junit_file=junit, gitlab_file=gitlab)
-        raise
+    with console.Live() as live:
+        live.stage("check")
+        report = toolkit.check_project(
+            names=names, root=root(), case=case, options=fields, listener=live, **asked
+        )
     if as_json:
         lines.print_json(report.to_dict())
     else:
         project.show_project(report)
-    publish(report, junit_file=junit, gitlab_file=gitlab)
+    publish(report, junit_file=outputs.junit, gitlab_file=outputs.gitlab)
     sys.exit(report.exit_code)
+
+
+def _is_given(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) != ParameterSource.DEFAULT
