@@ -59,7 +59,6 @@ def test_a_name_is_of_the_config_and_a_path_is_a_path(onnxport: Onnxport, folder
     [
         (["double", "--against", "model.py:build"], "--against is for one file"),
         (["double.onnx", "--update"], "--update is for the models of a config"),
-        (["double.onnx", "square.onnx"], "one file at a time, or names of the config"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(
