@@ -140,6 +140,16 @@ def test_a_stage_that_no_longer_comes_out_drifts(path: Path) -> None:
     assert str(found.drift[0]) == "stage 'int8': was checked, is not there"
 
 
+def test_what_differs_does_not_drift_as_well(path: Path) -> None:
+    found = held(path, model(), model(stage(parity(9.0, holds=False), size=9000)))
+    assert (found.stages[0].outcome, found.stages[0].drift) == ("differs", ())
+
+
+def test_what_does_not_load_is_an_error_and_nothing_else(path: Path) -> None:
+    broken = ModelResult("m", "model.py:build", "", (stage(Failure("no such file", "", 3)),))
+    assert held(path, model(), broken) == broken
+
+
 def test_what_fails_keeps_the_entry_it_had(path: Path) -> None:
     before = locked(path, model())
     broken = model(stage(Failure("it crashed", "", 5)))

@@ -56,6 +56,7 @@ def _told(model: ModelResult) -> list[tuple[str, str]]:
         found = details(model, stage)
         if stage.remark:
             found.append((stage.outcome, stage.remark))
-        found += [("note", note) for note in stage.notes]
+        remarks = stage.report.remarks if stage.report else ()
+        found += [("note", n) for n in (*remarks, *stage.notes) if n not in model.notes]
         told += [(label, f"{stage.label}: {text}") for label, text in found]
     return told + [("note", note) for note in model.notes]
