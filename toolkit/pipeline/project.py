@@ -75,8 +75,7 @@ def check_project(
     found = _checked(project, models, before, latency, case, jobs, finished, listener)
     notes = []
     if update:
-        configured = [m.name for m in project.models]
-        written = locks.write_lock(project.lock, found, installed, configured, before)
+        written = locks.write_lock(project.lock, found, installed, project.models, before)
         notes.append(f"{project.lock.name}: {len(written)} of {len(found)} models locked")
     elif before is not None and (gone := set(before["models"]) - {m.name for m in project.models}):
         notes.append(f"only the lock has: {', '.join(sorted(gone))}; {locks.UPDATE} removes it")

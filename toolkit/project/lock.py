@@ -55,15 +55,17 @@ def write_lock(
     path: Path,
     models: Collection[ModelResult],
     versions: Mapping[str, str],
-    configured: Collection[str],
+    configured: Collection[ModelConfig],
     before: Mapping[str, Any] | None = None,
 ) -> tuple[str, ...]:
     """Write the lock in one step; the names of the models that are in it now as they are.
 
-    What is not proven keeps the entry it had `before`; what is no longer `configured` goes.
+    What is not proven or was not checked keeps the entry it had `before`; what is no longer
+    `configured` goes.
     """
-    old = {n: e for n, e in (before or {}).get("models", {}).items() if n in configured}
-    proven = {m.name: entry(m, old.get(m.name, {})) for m in models if m.proven}
+    asked = {config.name: _asked(config) for config in configured}
+    old = {name: e for name, e in (before or {}).get("models", {}).items() if name in asked}
+    proven = {m.name: entry(m, old.get(m.name, {}), asked[m.name]) for m in models if m.proven}
     lock = {"format": FORMAT, "models": {**old, **proven}, "versions": dict(versions)}
     with atomic.replacing(path) as scratch:
         text = json.dumps(lock, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
@@ -71,15 +73,17 @@ def write_lock(
     return tuple(proven)
 
 
-def entry(model: ModelResult, before: Mapping[str, Any]) -> dict[str, Any]:
+def entry(model: ModelResult, before: Mapping[str, Any], asked: set[str]) -> dict[str, Any]:
     """A model as the lock has it: a line for each fact, so that a diff can be read."""
     old = before.get("stages", {})
+    new = {s.label: _stage(s, old.get(s.label, {})) for s in model.stages if s.report}
+    left = asked - {stage.label for stage in model.stages}  # of a device that is not here
     return {
         "source": model.source,
         "source_sha256": model.source_hash,
         "weights_sha256": model.weights_hash,
         "signature": model.signature.splitlines(),
-        "stages": {s.label: _stage(s, old.get(s.label, {})) for s in model.stages if s.report},
+        "stages": {**{label: facts for label, facts in old.items() if label in left}, **new},
     }
 
 
@@ -140,6 +144,7 @@ def held_against(
 
 
 def _asked(config: ModelConfig) -> set[str]:
+    """The labels of its stages on its devices."""
     return {StageResult(s, d).label for s in config.stages for d in config.devices}
 
 
