@@ -17,7 +17,7 @@ CONTRACT = (
     *("model", "plugins", "proto", "pt2", "sequence", "signature"),
     "source",
 )
-STAGES = ("parity", "optimize", "quantization", "inference", "report")
+STAGES = ("parity", "optimize", "quantization", "inference", "project", "report")
 TOP = ("pipeline", "cli")
 
 

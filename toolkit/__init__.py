@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from toolkit.pipeline.generate import generate as generate, generator as generator
     from toolkit.pipeline.load import load as load
     from toolkit.pipeline.matrix import check_all as check_all
+    from toolkit.pipeline.project import check_project as check_project
     from toolkit.pipeline.quantize import quantize as quantize
     from toolkit.pipeline.run import run as run
     from toolkit.pipeline.sequence import ship_sequence as ship_sequence
@@ -39,6 +40,7 @@ _HOMES = {
     "bench": "toolkit.pipeline.bench:bench",
     "check": "toolkit.pipeline.check:check",
     "check_all": "toolkit.pipeline.matrix:check_all",
+    "check_project": "toolkit.pipeline.project:check_project",
     "doctor": "toolkit.diagnosis:doctor",
     "export": "toolkit.pipeline.export:export",
     "generate": "toolkit.pipeline.generate:generate",

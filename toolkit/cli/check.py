@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 
-from toolkit.cli import options
+from toolkit.cli import options, projects
 
 
 @click.command()
-@click.argument("models", metavar="MODEL...", nargs=-1, required=True)
+@click.argument("models", metavar="[MODEL|NAME]...", nargs=-1)
 @click.option("--against", metavar="SOURCE|FILE", help="The original; by default the file's own.")
 @options.weights
 @options.signature
@@ -53,6 +53,7 @@ from toolkit.cli import options
     "--reduce", type=options.PATH, metavar="DIR", help="Write the smallest model that still fails."
 )
 @options.as_json
+@projects.many
 def check(
     models: tuple[str, ...],
     against: str | None,
@@ -74,12 +75,16 @@ def check(
     atol: float | None,
     reduce: Path | None,
     as_json: bool,
+    outputs: projects.Outputs,
 ) -> None:
     """Prove that MODEL behaves like its original over its whole signature.
 
     MODEL and --against are ONNX files, bundles or PyTorch sources. Several MODELs are held against
-    each other: a table says who agrees with whom. Exits 0 where all do and 1 where not. int8 files
-    are judged by --min-sqnr.
+    each other: a table says who agrees with whom. A NAME is a model of onnxport.toml (or of
+    [tool.onnxport] in pyproject.toml); without any argument all of them are checked, side by side,
+    and held against parity.lock.
+
+    Exits 0 where all hold and 1 where not. int8 files are judged by --min-sqnr.
     """
     import toolkit
     from toolkit.report import console, lines
@@ -133,6 +138,7 @@ def check(
         lines.show_parity(report, _rerun())
         if save and report.failures:
             lines.print_lines([("saved", f"{save}, for --case")], indent="  ")
+    outputs.write(report, _rerun())
     sys.exit(report.exit_code)
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from toolkit.project.units import seconds
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -16,13 +18,12 @@ class Duration(click.ParamType[float]):
     """`30s`, `2m`, `500ms` or a plain number of seconds."""
 
     name = "duration"
-    _UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}  # noqa: RUF012
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|)", str(value))
-        if not found:
+        found = seconds(value)
+        if found is None:
             self.fail(f"'{value}' is not a duration; write 30s or 2m", param, ctx)
-        return float(found[1]) * self._UNITS[found[2]]
+        return found
 
 
 class Memory(click.ParamType[int]):

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, TypeVar
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from toolkit.progress import Listener
 from toolkit.report.lines import WIDTH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rich.progress import Progress, TaskID
 
@@ -99,9 +100,8 @@ class Live(Listener):
     def say(self, text: str) -> None:
         label = self._name.partition(" ")[0]
         seconds = time.perf_counter() - self._since
-        self._console.print(f"[bold]{label:<{WIDTH}}[/bold]", end="")
-        self._console.print(text, markup=False, end="")
-        self._console.print(f" [dim]({seconds:.1f} s)[/dim]")
+        told = (f"{label:<{WIDTH}}", "bold"), text, (f" ({seconds:.1f} s)", "dim")
+        self._console.print(Text.assemble(*told))  # at once: the bar is drawn between two prints
 
 
 def show_timings(timings: Sequence[Timing]) -> None:
@@ -129,8 +129,15 @@ def show_zoo(entries: Sequence[Entry]) -> None:
             console.print(f"{'':18}[dim]{escape(line)}[/dim]")
 
 
-def show_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Plain cells under headings; those that look like a number with a unit stand on the right."""
+def show_table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    colors: Mapping[str, str] | None = None,
+) -> None:
+    """Plain cells under headings; those that look like a number with a unit stand on the right.
+
+    `colors`: of cells by their text.
+    """
     rows = list(rows)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, heading in enumerate(headings):
@@ -138,7 +145,7 @@ def show_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         right = bool(cells) and all(cell[0].isdigit() and " " not in cell for cell in cells)
         table.add_column(heading, justify="right" if right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*(Text(cell, (colors or {}).get(cell, "")) for cell in row))
     out().print(table)
 
 

@@ -69,6 +69,15 @@ def show_parity(report: ParityReport, rerun: str) -> None:
     print_lines(_facts(report, rerun), indent="  ")
 
 
+def parity_text(report: ParityReport, rerun: str = "") -> str:
+    """The same without colours; without a command where there is none."""
+    verdict = "holds" if report.holds else "DIFFERS"
+    facts = [fact for fact in _facts(report, rerun) if rerun or fact[0] != "rerun"]
+    lines = [f"  {label:<{WIDTH}}{text}" for label, text in facts]
+    first = f"{report.candidate} {verdict} against {report.reference} on {report.device}"
+    return "\n".join([first, *lines])
+
+
 def _facts(report: ParityReport, rerun: str) -> list[tuple[str, str]]:
     facts = [("problem", p) for p in report.problems]
     failures, cases, least = report.failures, len(report.results), report.smallest
