@@ -68,7 +68,12 @@ class OnnxParity:
                 report = exported.report
             if report is None or against is not None or device != "cpu" or tolerance is not None:
                 report = toolkit.check(
-                    path, against=original, device=device, tolerance=tolerance, **common
+                    path,
+                    against=original,
+                    device=device,
+                    tolerance=tolerance,
+                    explain=True,
+                    **common,
                 )
         except OnnxportError as error:
             pytest.fail(_two_lines(error), pytrace=False)

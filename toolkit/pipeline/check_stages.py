@@ -195,6 +195,7 @@ class _Run:
             case=self._case,
             tolerance=tolerance if tolerance.explicit and not lossy else None,
             fidelity=self._budget if lossy else None,
+            explain=True,
         )
 
     @property

@@ -53,6 +53,9 @@ def details(model: ModelResult, stage: StageResult) -> list[tuple[str, str]]:
         if stage.report.failures:
             count = f"{len(stage.report.failures)} of {len(stage.report.results)} cases"
             told.append(("failing", count))
+        if (found := stage.report.located) and found.departure:
+            told.append(("departs", f"at {found.departure}"))
+        told += [("blame", text) for text in (found.blame if found else ())]
     if stage.exit_code and stage.rerun and not stage.drift:
         told.append(("rerun", stage.rerun))
     told += [("drift", str(drift)) for drift in stage.drift]
