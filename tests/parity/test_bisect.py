@@ -8,7 +8,9 @@ NAMES = [f"s{n}" for n in range(32)]
 
 
 @pytest.mark.parametrize(
-    "guilty", [{"s0"}, {"s31"}, {"s7"}, {"s3", "s4"}, {"s0", "s15", "s31"}], ids=str
+    "guilty",
+    [{"s0"}, {"s31"}, {"s7"}, {"s3", "s4"}, {"s0", "s15", "s31"}],
+    ids=lambda s: "+".join(sorted(s)),
 )
 def test_finds_those_that_must_be_off_together(guilty: set[str]) -> None:
     calls = []
