@@ -68,7 +68,9 @@ class Original:
         self.name = name
         self.model = source.load(originals()[name]())
         self.reference: Reference = reference_model(self.model)
-        path = folder / f"{name.replace(' ', '_')}.onnx"
+        folder = folder / name
+        folder.mkdir()
+        path = folder / "model.onnx"
         made = export_model(
             self.model,
             self.reference,

@@ -142,3 +142,14 @@ def test_a_view_of_a_value_that_is_there_is_not_missing() -> None:
     marks = [mark(A, "bmm", "attention"), mark(A, "view", "attention")]
     first = Map(["x"], steps, values, marks, 8.0).first(["y"])
     assert first == (steps[1], None)
+
+
+def test_where_nothing_tells_sizes_are_not_to_blame() -> None:
+    steps = [
+        Step("size", "Shape", ("x",), ("n",)),
+        Step("choice", "If", ("n",), ("y",)),
+    ]
+    values = {"n": Sketch.of(np.array([4, 6])), "y": Sketch.of(A)}
+    found = departure(Map(["x"], steps, values, [], 8.0), "y")
+    assert found
+    assert found.node == "choice"

@@ -138,7 +138,14 @@ class Map:
                 first = step, meant
             if proven or step.operator not in _MOVING:
                 break
-        return first or ((suspects[0], None) if suspects else None)
+        return first or ((self._likeliest(suspects), None) if suspects else None)
+
+    def _likeliest(self, suspects: Sequence[Step]) -> Step:
+        """Where nothing else tells, the first that computes numbers and not sizes or masks."""
+        for step in suspects:
+            if any(n in self.values and not self.values[n].whole for n in step.outputs):
+                return step
+        return suspects[0]
 
     def departure(self, step: Step, meant: int | None) -> Departure:
         """What is told of a node and the landmark that its value should have been."""
