@@ -52,6 +52,9 @@ LIMIT = 240.0
 """Seconds for one mutant in all, its float64 evaluation included."""
 
 CASES = 1_000
+PATIENCE = 60.0
+"""Seconds for these: images of 200 pixels take seconds each."""
+
 _ROUNDING = 1e-12
 """Of an output's largest value: what float64 sums of thousands of terms differ by."""
 
@@ -105,8 +108,8 @@ def judged(original: Original, mutant: Mutant, locate: bool) -> dict[str, Any]:
         )
         row: dict[str, Any] = {"reason": report.reason[:200], "seconds": _since(start)}
         if report.holds:
-            same = equivalent(original, artifact)
-            return {**row, "outcome": EQUIVALENT if same else MISSED}
+            same, seen = equivalent(original, artifact)
+            return {**row, "outcome": EQUIVALENT if same else MISSED, "cases": seen}
         row |= {"outcome": FOUND, "by": "cases" if report.failures else "weights"}
         if locate and report.failures:
             told = explained(report, artifact, original.reference, seconds=BUDGET / 2).located
@@ -131,27 +134,30 @@ def _grade(mutant: Mutant, departure: Any) -> str:
     return "module" if inside else "elsewhere"
 
 
-def equivalent(original: Original, mutant: OnnxArtifact) -> bool:
-    """Can 1,000 cases in float64 not tell them apart? False where they cannot be evaluated."""
+def equivalent(original: Original, mutant: OnnxArtifact) -> tuple[bool, int]:
+    """Can 1,000 cases in float64 not tell them apart, and on how many was it seen?
+
+    On fewer where these take over `PATIENCE`. False where they cannot be evaluated.
+    """
     from toolkit.pipeline.subjects import Renamed
 
-    signature, seen = original.reference.signature, Counter[str]()
+    signature, seen, end = original.reference.signature, 0, time.monotonic() + PATIENCE
     try:
         ours, theirs = (
             Renamed(plugins.runtime("reference-float64").load(a, "cpu"), signature, a)
             for a in (original.artifact, mutant)
         )
         for case in plan(signature, seed=2, limit=CASES, given=original.reference.given):
-            feeds = case.feeds(signature, original.reference.given)
-            if seen["elements"] > 10_000_000:  # of large inputs, as many as fit the time
+            if seen and time.monotonic() > end:
                 break
-            seen["elements"] += sum(a.size for a in feeds.values())
+            feeds = case.feeds(signature, original.reference.given)
             expected, got = ours.run(feeds), theirs.run(feeds)
+            seen += 1
             if any(not _same(expected[n], got[n]) for n in expected):
-                return False
+                return False, seen
     except OnnxportError:
-        return False
-    return True
+        return False, seen
+    return True, seen
 
 
 def _same(expected: np.ndarray, got: np.ndarray) -> bool:
@@ -272,6 +278,10 @@ def table() -> None:
             f" ({grades['node']} at the node or its reader, {grades['module']} in its module,"
             f" {grades['elsewhere']} elsewhere, {grades['nowhere']} nowhere)"
         )
+    same = [r["cases"] for r in found if r["outcome"] == EQUIVALENT]
+    if same:
+        whole = sum(n >= CASES for n in same)
+        print(f"equivalent: {whole} seen on {CASES} cases, the others on {min(same)} or more")
     right = Counter(r["outcome"] for r in rows(RESULTS / "right.jsonl"))
     print(
         f"right rewrites: {right['holds']} hold, {right['false alarm']} false alarms"

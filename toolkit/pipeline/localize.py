@@ -21,8 +21,8 @@ from toolkit.parity.weights import changed
 from toolkit.pipeline import blame
 from toolkit.pipeline.insides import Arrays, Inside, left, of_file, of_module, yardstick
 
-_REFUSED = re.compile(r"Name:\s?'([^']+)'")
-"""How ONNX Runtime names the node at which a run ended."""
+_REFUSED = re.compile(r"Name:\s?'(?:fused )?([^']+)'")
+"""How ONNX Runtime names the node at which a run ended; one that it fused has a word before."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,9 @@ def locate(
     here = Map(inputs, graph, {**fed, **found}, marks, Tolerance().factor, named, alike)
     if wrong:
         first = here.first(wrong, altered)
+        damaged = _reading_damage(report, graph, altered)
+        if damaged and not (first and altered & {*first[0].inputs}):
+            first = damaged, None  # its own value may be too near to tell
         departure = here.departure(*first) if first else None
         told = Located(departure, (), here.profile(), str(case))
         step, meant = first or (None, None)
@@ -145,11 +148,17 @@ def _without_values(
         step = next((s for s in graph if named and s.node == named[1]), None)
         if step:
             return Located(_departure(step), case=str(result.case))
+    damaged = _reading_damage(report, graph, altered)
+    return Located(_departure(damaged)) if damaged else None
+
+
+def _reading_damage(report: ParityReport, graph: Sequence[Step], altered: set[str]) -> Step | None:
+    """The first node that reads a weight of which a few elements differ (`parity.weights`)."""
     told = " ".join(report.problems)
     for step in graph:
         for name in step.inputs:
             if name in altered and f"'{name.removesuffix('.T')}'" in told:
-                return Located(_departure(step))
+                return step
     return None
 
 
