@@ -83,9 +83,11 @@ def check(
 
 
 def _rerun() -> str:
-    """This command without a case of its own."""
+    """This command without a case of its own, and without the files it writes."""
     words = ["onnxport", *sys.argv[1:]]
-    if "--case" in words:
-        at = words.index("--case")
-        del words[at : at + 2]
+    for option in ("--case", "--junit", "--gitlab", "--html"):
+        words = [word for word in words if not word.startswith(f"{option}=")]
+        if option in words:
+            at = words.index(option)
+            del words[at : at + 2]
     return shlex.join(words)

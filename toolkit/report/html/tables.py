@@ -1,0 +1,206 @@
+"""The tables of a stage: what each output, layer, exporter and byte came to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import isfinite, log10
+from typing import Any
+
+from toolkit.parity.verdict import Tolerance
+from toolkit.report.html.markup import Html, tag
+from toolkit.report.lines import size
+
+Record = Mapping[str, Any]
+
+_OUTCOMES = {"holds": "✓", "differs": "✗", "refused": "✗"}
+
+
+def times(ratio: Any) -> str:
+    """`1.4x`, `81,000x`; of JSON's "inf" and "nan" as well."""
+    number = float(ratio)
+    if not isfinite(number):
+        return "∞" if number > 0 else "undefined"
+    short = f"{number:.2g}"
+    return f"{float(short):,.0f}x" if 100 <= number < 1e7 else f"{short}x"
+
+
+def table(
+    title: str, headings: Sequence[str], rows: Sequence[Sequence[object]], note: str = ""
+) -> Html:
+    """The first cell of a row is its heading; cells that are "" are left out of a narrow page."""
+    head = [tag("th", heading, scope="col") for heading in headings]
+    body = [
+        tag(
+            "tr",
+            tag("th", row[0], scope="row"),
+            *(
+                tag("td", cell, data_label=heading)
+                for heading, cell in zip(headings[1:], row[1:], strict=True)
+            ),
+        )
+        for row in rows
+    ]
+    return tag(
+        "section",
+        tag("h4", title),
+        tag("table", tag("thead", tag("tr", *head)), tag("tbody", *body), class_="rows"),
+        tag("p", note, class_="quiet") if note else "",
+    )
+
+
+def outputs(report: Record) -> Html:
+    """Errors of each output; the other measures where the check took them."""
+    errors = report.get("errors") or {}
+    measured = report.get("measures") or report.get("outputs") or ()
+    known = {m["output"]: m for m in measured}
+    lossy = bool(report.get("fidelity"))
+    if not known and (lossy or not errors):
+        return Html()
+    kinds: Mapping[str, Callable[[Record], object]] = {
+        "error ratio": lambda m: "" if lossy else times(m["ratio"]),
+        "ulps": lambda m: _number(m.get("ulps")),
+        "absolute": lambda m: _number(m.get("max_abs")),
+        "relative": lambda m: _number(m.get("max_rel")),
+        "SQNR": lambda m: _decibels(m.get("sqnr")),
+        "cosine": lambda m: _cosine(m.get("cosine")),
+        "top-1": lambda m: _share(m.get("top1")),
+        "top-5": lambda m: _share(m.get("top5")),
+        "KL": lambda m: _number(m.get("kl")),
+        "worst case": lambda m: _place(m.get("worst_case"), m.get("worst_index")),
+    }
+    names = dict.fromkeys([*errors, *known])
+    rows = [
+        known.get(n, {}) | {"ratio": errors.get(n, known.get(n, {}).get("ratio", 0))} for n in names
+    ]
+    told = {kind: [show(row) for row in rows] for kind, show in kinds.items()}
+    kept = {kind: cells for kind, cells in told.items() if any(cells)}
+    note = (
+        "Error ratio: the largest error over the one that PyTorch’s own float32 makes against"
+        f" float64 on the same case; {Tolerance().factor:g}x is the limit."
+    )
+    return table(
+        "Error of each output",
+        ["output", *kept],
+        [[name, *(cells[n] for cells in kept.values())] for n, name in enumerate(names)],
+        "" if lossy else note,
+    )
+
+
+def fidelity(report: Record) -> Html:
+    found = report.get("fidelity") or ()
+    if not found:
+        return Html()
+    rows = [
+        (f["output"], _decibels(f["sqnr"]), _cosine(f["cosine"]), _share(f["top1"]), f["rows"])
+        for f in found
+    ]
+    note = "SQNR: signal over quantization noise; 20 dB more is a tenth of the noise."
+    return table("Fidelity", ["output", "SQNR", "cosine", "top-1", "rows"], rows, note)
+
+
+def profile(report: Record) -> Html:
+    """A bar a layer: of a rounded file how much noise there is, else how large the error."""
+    layers = (report.get("located") or {}).get("profile") or ()
+    if not layers:
+        return Html()
+    rounded = any(layer.get("sqnr") is not None for layer in layers)
+    if rounded:
+        values = [
+            float(layer["sqnr"]) if layer.get("sqnr") is not None else None for layer in layers
+        ]
+        heights = [None if v is None else -min(v, 200.0) for v in values]
+        told = [_decibels(v) for v in values]
+    else:
+        ratios = [float(layer["ratio"]) for layer in layers]
+        heights = [log10(min(max(r, 0.01), 1e12)) for r in ratios]
+        told = [times(r) for r in ratios]
+    most = max((h for h in heights if h is not None), default=0.0)
+    least = min((h for h in heights if h is not None), default=0.0)
+    rows = [
+        (layer["module"] or "(top)", _bar(h, least, most), text)
+        for layer, h, text in zip(layers, heights, told, strict=True)
+    ]
+    if rounded:
+        note = "Longer is worse: less of the signal is left. In the order in which they run."
+        return table("Quantization sensitivity", ["layer", "noise", "SQNR"], rows, note)
+    note = "On a logarithmic scale, in the order in which they run."
+    return table("Error by layer", ["layer", "error", "error ratio"], rows, note)
+
+
+def _bar(value: float | None, least: float, most: float) -> Html:
+    """5 to 100 % of the cell; the number stands beside it."""
+    if value is None or not isfinite(value):
+        share = 100.0 if value is not None else 0.0
+    else:
+        share = 100.0 if most == least else 5 + 95 * (value - least) / (most - least)
+    return tag("span", class_="bar", style=f"--share:{share:.1f}%", aria_hidden="true")
+
+
+def cost(stage: Record) -> Html:
+    """Its time beside that of PyTorch, and its bytes."""
+    latency, rows = stage["latency"], []
+    if latency is not None:
+        most = max(1.0, latency)
+        rows = [
+            ("PyTorch", _bar(1.0 / most, 0.0, 1.0), "1x"),
+            ("this file", _bar(latency / most, 0.0, 1.0), times(latency)),
+        ]
+    if not rows:
+        return Html()
+    note = f"The file has {size(stage['size'])}." if stage["size"] else ""
+    return table("Time against PyTorch", ["", "time", "ratio"], rows, note)
+
+
+def drift(found: Sequence[Record]) -> Html:
+    if not found:
+        return Html()
+    rows = [(d["what"], d["was"], d["now"]) for d in found]
+    return table("Drift from the lock", ["what", "was", "is"], rows)
+
+
+def tried(found: Sequence[Record]) -> Html:
+    if not found:
+        return Html()
+    rows = [
+        (
+            t["name"],
+            f"{_OUTCOMES.get(t['outcome'], '')} {t['outcome']}".strip(),
+            t["reason"],
+            f"{t['seconds']:.1f} s" if t.get("seconds") else "",
+        )
+        for t in found
+    ]
+    return table("What was tried", ["name", "outcome", "reason", "time"], rows)
+
+
+def _number(value: Any) -> str:
+    return "" if value is None else f"{float(value):.3g}"
+
+
+def _decibels(value: Any) -> str:
+    if value is None:
+        return ""
+    return (
+        f"{float(value):.1f} dB"
+        if isfinite(float(value))
+        else "equal"
+        if float(value) > 0
+        else "none"
+    )
+
+
+def _cosine(value: Any) -> str:
+    return "" if value is None else f"{float(value):.6g}"
+
+
+def _share(value: Any) -> str:
+    """100 % only where it is all."""
+    if value is None:
+        return ""
+    return "100 %" if float(value) == 1.0 else f"{min(99.99, 100 * float(value)):.2f} %"
+
+
+def _place(case: Any, index: Any) -> Html | str:
+    if not case:
+        return ""
+    return tag("code", f"{case} [{', '.join(map(str, index))}]" if index else case)
