@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from tests.projects import model, parity, report, stage
 from toolkit.parity.cases import plan
@@ -61,6 +62,7 @@ def everything(name: str = "sentence-encoder") -> ProjectReport:
         ),
         name=name,
         signature=TEXT,
+        weights_size=90_850_000,
     )
     lossy = replace(parity(), fidelity=(Fidelity("y", 31.25, 0.99931, 0.9962, 4096),))
     good = model(
@@ -71,3 +73,57 @@ def everything(name: str = "sentence-encoder") -> ProjectReport:
         name="small",
     )
     return replace(report(good, drifts, bad), locked=True, notes=("only the lock has: old",))
+
+
+def enriched() -> dict[str, Any]:
+    """With what only some checks find out."""
+    found = everything().to_dict()
+    (wrong,) = (m for m in found["models"] if m["name"] == "sentence-encoder")
+    case = wrong["stages"][0]["report"]["failures"][0]["case"]
+    wrong["stages"][0]["report"] |= {
+        "outputs": [
+            {
+                "output": "embeddings",
+                "ratio": 81300.0,
+                "ulps": 4.2e6,
+                "max_abs": 0.36,
+                "max_rel": 3.2,
+                "sqnr": "inf",
+                "cosine": 0.99,
+                "top1": 0.99999,
+                "top5": None,
+                "kl": None,
+                "worst_case": case,
+                "worst_index": [0, 129, 17],
+            }
+        ],
+        "smallest": {"case": "batch=1,tokens=129,fill=zeros,seed=0", "reason": "is 1, expected 2"},
+        "excused": [{"case": next(iter(wrong["stages"][0]["report"]["ratios"])), "why": "noise"}],
+        "located": {
+            "departure": {
+                "node": "/layers.3/attention/Slice",
+                "operator": "Slice",
+                "module": "layers.3.attention",
+                "line": "model.py:41",
+                "ratio": 812.0,
+                "expected": "aten.slice",
+            },
+            "blame": ["the exporter 'onnxport': what it writes is wrong before any other stage"],
+            "profile": [
+                {"module": "layers.2", "ratio": 1.2, "sqnr": None},
+                {"module": "layers.3", "ratio": "inf", "sqnr": None},
+            ],
+            "case": case,
+            "reproduction": "reduced: python reduced/reproduce.py",
+        },
+    }
+    good = next(m for m in found["models"] if m["name"] == "good")
+    good["stages"][1]["report"]["located"] = {
+        "departure": None,
+        "blame": [],
+        "profile": [
+            {"module": "conv1", "ratio": 0.0, "sqnr": 41.5},
+            {"module": "fc", "ratio": 0.0, "sqnr": 22.25},
+        ],
+    }
+    return found

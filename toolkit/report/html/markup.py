@@ -47,9 +47,16 @@ def tag(name: str, /, *children: object, **attributes: Any) -> Html:
 
 
 def code(words: str) -> Html:
-    """What one types; it may be broken after a comma, and is copied without breaks."""
-    parts = words.split(",")
-    return tag("code", joined([*(f"{part}," for part in parts[:-1]), parts[-1]], tag("wbr")))
+    """What one types: broken after a comma and not within an option; copied without breaks."""
+    return tag(
+        "code",
+        *(
+            tag("span", part, class_="word")
+            if part.startswith("--")
+            else joined(part.split(","), f",{tag('wbr')}")
+            for part in re.split(r"(?<!\S)(--[\w-]+)", words)
+        ),
+    )
 
 
 def data(value: Any, **attributes: Any) -> Html:

@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-from toolkit.project.lock import UPDATE
 from toolkit.project.results import DIFFERS, DRIFTS, ERROR, HOLDS, LEFT_OUT, ProjectReport
 from toolkit.report.html import tables
 from toolkit.report.html.markup import Html, joined, tag
-from toolkit.report.html.stage import SIGNS, badge, command, label, stage, worst
+from toolkit.report.html.stage import SIGNS, accept, badge, label, stage, worst
 
 _WORST_FIRST = (ERROR, DIFFERS, DRIFTS, HOLDS, LEFT_OUT)
 
@@ -129,12 +128,11 @@ def _first_reason(model: Record) -> str:
 
 def _model(model: Record, name: str, *, alone: bool) -> Html:
     place = model["place"]
-    update = f"{UPDATE} {model['name']}"
     source = [tag("code", model["source"])] if model["source"] else []
     if place:
         source.append(tag("span", f"{place['file']}:{place['line']}", class_="quiet"))
     stages = [
-        stage(s, f"{name}-s{n}", update, open_=alone or bool(s["exit_code"]))
+        stage(s, model, f"{name}-s{n}", open_=alone or bool(s["exit_code"]))
         for n, s in enumerate(model["stages"], 1)
     ]
     return tag(
@@ -143,7 +141,7 @@ def _model(model: Record, name: str, *, alone: bool) -> Html:
         tag("p", joined(source, " ")) if source else "",
         tag("pre", model["signature"], class_="signature") if model["signature"] else "",
         tables.drift(model["drift"]),
-        command(update, "the command that accepts this") if model["drift"] else "",
+        accept(model) if model["drift"] else "",
         *(tag("p", note, class_="quiet") for note in model["notes"]),
         *stages,
         class_="model",

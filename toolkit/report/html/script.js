@@ -39,8 +39,10 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => { button.textContent = "Copy"; }, 2000);
 });
 
-const code = (text) => // which may be broken after a comma
-  make("code", {}, ...text.split(/(?<=,)/).flatMap((part) => [part, make("wbr")]).slice(0, -1));
+const code = (text) => // broken after a comma and not within an option
+  make("code", {}, ...text.split(/(?<!\S)(--[\w-]+)/).flatMap((part) => part.startsWith("--")
+    ? [make("span", { class: "word" }, part)]
+    : part.split(/(?<=,)/).flatMap((piece) => piece.endsWith(",") ? [piece, make("wbr")] : [piece])));
 
 const command = (text, about) =>
   make("div", { class: "command" }, code(text),

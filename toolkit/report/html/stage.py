@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from toolkit.project.lock import UPDATE
 from toolkit.project.results import DIFFERS, DRIFTS, ERROR, HOLDS, LEFT_OUT
 from toolkit.report.html import tables
 from toolkit.report.html.grid import grid
@@ -51,8 +52,13 @@ def command(words: str, about: str) -> Html:
     return tag("div", code(words), button, class_="command")
 
 
-def stage(found: Record, name: str, update: str, *, open_: bool) -> Html:
-    """`name`: of the element, and how those within begin; `update`: a command that accepts it."""
+def accept(model: Record) -> Html:
+    """What to type where drift is wanted."""
+    return command(f"{UPDATE} {model['name']}", "the command that accepts this")
+
+
+def stage(found: Record, model: Record, name: str, *, open_: bool) -> Html:
+    """`name`: of the element, and how those within begin."""
     report: Record = found["report"] or {}
     failing = len(report.get("failures", ()))
     cases = report.get("cases", 0)
@@ -80,9 +86,9 @@ def stage(found: Record, name: str, update: str, *, open_: bool) -> Html:
         tables.outputs(report),
         tables.fidelity(report),
         tables.profile(report),
-        tables.cost(found),
+        tables.cost(found, model["weights_size"]),
         tables.drift(found["drift"]),
-        command(update, "the command that accepts this") if found["drift"] else "",
+        accept(model) if found["drift"] else "",
         tables.tried(found["tried"]),
         _notes(found, report),
     ]

@@ -7,7 +7,7 @@ from math import isfinite, log10
 from typing import Any
 
 from toolkit.parity.verdict import Tolerance
-from toolkit.report.html.markup import Html, tag
+from toolkit.report.html.markup import Html, code, joined, tag
 from toolkit.report.lines import size
 
 Record = Mapping[str, Any]
@@ -132,23 +132,30 @@ def _bar(value: float | None, least: float, most: float) -> Html:
     if value is None or not isfinite(value):
         share = 100.0 if value is not None else 0.0
     else:
-        share = 100.0 if most == least else 5 + 95 * (value - least) / (most - least)
+        share = 5 + 95 * (value - least) / (most - least) if most > least else 100.0
     return tag("span", class_="bar", style=f"--share:{share:.1f}%", aria_hidden="true")
 
 
-def cost(stage: Record) -> Html:
-    """Its time beside that of PyTorch, and its bytes."""
-    latency, rows = stage["latency"], []
-    if latency is not None:
-        most = max(1.0, latency)
-        rows = [
-            ("PyTorch", _bar(1.0 / most, 0.0, 1.0), "1x"),
-            ("this file", _bar(latency / most, 0.0, 1.0), times(latency)),
-        ]
-    if not rows:
-        return Html()
-    note = f"The file has {size(stage['size'])}." if stage["size"] else ""
-    return table("Time against PyTorch", ["", "time", "ratio"], rows, note)
+def cost(stage: Record, weights: int) -> Html:
+    """Its time and its bytes beside those of PyTorch; `weights`: bytes of them there, or 0."""
+    parts = []
+    if stage["latency"] is not None:
+        told = ("1x", times(stage["latency"]))
+        parts.append(_beside("Time against PyTorch", "time", 1.0, stage["latency"], told))
+    if stage["size"] and weights:
+        told = (size(weights), size(stage["size"]))
+        parts.append(_beside("Size against PyTorch", "bytes", weights, stage["size"], told))
+    return joined(parts)
+
+
+def _beside(title: str, what: str, theirs: float, ours: float, told: tuple[str, str]) -> Html:
+    most = max(theirs, ours)
+    shares = ("PyTorch", theirs / most), ("this file", ours / most)
+    rows = [
+        (name, _bar(share, 0.0, 1.0), text)
+        for (name, share), text in zip(shares, told, strict=True)
+    ]
+    return table(title, ["", what, "in numbers"], rows)
 
 
 def drift(found: Sequence[Record]) -> Html:
@@ -197,10 +204,10 @@ def _share(value: Any) -> str:
     """100 % only where it is all."""
     if value is None:
         return ""
-    return "100 %" if float(value) == 1.0 else f"{min(99.99, 100 * float(value)):.2f} %"
+    return "100\u00a0%" if float(value) == 1.0 else f"{min(99.99, 100 * float(value)):.2f}\u00a0%"
 
 
 def _place(case: Any, index: Any) -> Html | str:
     if not case:
         return ""
-    return tag("code", f"{case} [{', '.join(map(str, index))}]" if index else case)
+    return code(f"{case} [{', '.join(map(str, index))}]" if index else case)
