@@ -23,14 +23,16 @@ from toolkit.pipeline.check import reference_model
 from toolkit.pipeline.export import keep_log
 from toolkit.pipeline.portfolio import Exported, Plan, default_order, export_model
 from toolkit.pipeline.quantize import Metric, Quantized, best, calibration_data, quantize_artifact
+from toolkit.pipeline.shipped import as_project
 from toolkit.pipeline.simplify import simplify_artifact
 from toolkit.pipeline.subjects import opened_source
 from toolkit.progress import SILENT, Listener
 from toolkit.quantization import cpu
 from toolkit.quantization.int8 import applicable
+from toolkit.report.html.page import page
 from toolkit.signature import Signature
 
-INT8, MANIFEST, LOG = "model.int8.onnx", "manifest.json", "export.log"
+INT8, MANIFEST, LOG, REPORT = "model.int8.onnx", "manifest.json", "export.log", "report.html"
 MANIFEST_FORMAT = 1
 
 
@@ -74,7 +76,8 @@ def ship(
     memory_limit: int | None = None,
     listener: Listener = SILENT,
 ) -> Bundle:
-    """Make a bundle folder: the verified float32 model, the int8 one where it pays, a manifest.
+    """Make a bundle folder: the verified float32 model, the int8 one where it pays, a manifest and
+    a page that shows what they rest on.
 
     `data`: rows that calibrate int8 and judge it. `examples`: see `toolkit.given`. `metric`: a
     function of a session, higher is better, evaluated for PyTorch, float32 and int8. `device`:
@@ -152,6 +155,9 @@ def ship(
         if chosen and chosen.artifact and chosen.ratio <= 1:
             publish(chosen.artifact, folder / INT8)
         found = (exported, simplified, tried, verdict, timings, metrics)
+        kept = chosen if (folder / INT8).exists() else None
+        shipped = as_project(out.name, model, float32, *found[:3], kept, *found[3:5])
+        (folder / REPORT).write_text(page(shipped), encoding="utf-8")
         manifest = json.dumps(_manifest(model, folder, *found), indent=2) + "\n"
         (folder / MANIFEST).write_text(manifest)
     int8 = open_artifact(out / INT8) if (out / INT8).exists() else None

@@ -14,6 +14,7 @@ from toolkit.report.html.markup import Html, joined, tag
 from toolkit.report.html.stage import SIGNS, accept, badge, label, stage, worst
 
 _WORST_FIRST = (ERROR, DIFFERS, DRIFTS, HOLDS, LEFT_OUT)
+_SAID = {HOLDS: HOLDS, DIFFERS: DIFFERS, DRIFTS: DRIFTS, LEFT_OUT: HOLDS}
 
 Record = Mapping[str, Any]
 
@@ -35,20 +36,23 @@ def page_of(found: Record) -> str:
         " base-uri 'none'; form-action 'none'"
     )
     models = sorted(found["models"], key=_rank)
-    verdict = HOLDS if found["holds"] else DIFFERS
+    title, verdict = found["summary"], HOLDS if found["holds"] else DIFFERS
+    if len(models) == 1:
+        verdict = outcome(models[0])
+        title = f"{models[0]['name']} {_SAID.get(verdict, 'cannot be checked')}"
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
         tag("meta", http_equiv="Content-Security-Policy", content=policy),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
-        tag("title", f"{SIGNS[verdict]} {found['summary']} · onnxport"),
+        tag("title", f"{SIGNS[verdict]} {title} · onnxport"),
         tag("style", Html(style)),
     )
     alone = len(models) == 1
     body = tag(
         "body",
-        _header(found, verdict),
+        _header(found, verdict, title),
         tag(
             "main",
             "" if alone else _overview(models),
@@ -75,7 +79,7 @@ def _rank(model: Record) -> tuple[int, int]:
     return _WORST_FIRST.index(outcome(model)), -model["exit_code"]
 
 
-def _header(found: Record, verdict: str) -> Html:
+def _header(found: Record, verdict: str, title: str) -> Html:
     counts = [badge(o, count) for o, count in found["counts"].items()]
     facts = [found["config"], "held against parity.lock" if found["locked"] else ""]
     return tag(
@@ -84,7 +88,7 @@ def _header(found: Record, verdict: str) -> Html:
         tag(
             "h1",
             tag("span", SIGNS[verdict], class_="sign", aria_hidden="true"),
-            tag("span", found["summary"]),
+            tag("span", title),
         ),
         tag("p", *counts, tag("span", "stages", class_="quiet"), class_="chips") if counts else "",
         tag("p", " · ".join(filter(None, facts)), class_="quiet") if any(facts) else "",

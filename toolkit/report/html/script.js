@@ -108,8 +108,8 @@ class Grid {
       });
       body.append(line);
     });
-    const caption = make("caption", {},
-      `cases by ${across.name}${down.name ? ` and ${down.name}` : ""}; arrow keys move, Enter tells more`);
+    const caption = make("caption", {}, `cases by ${across.name}${down.name ? ` and ${down.name}` : ""}`,
+      make("span", { class: "hint" }, "; choose a cell to see them (arrow keys, Enter)"));
     this.table.replaceChildren(caption, make("thead", {}, head), body);
     const cells = [...body.querySelectorAll("td")];
     (cells.find((c) => c.dataset.outcome === "differs") ?? cells[0]).tabIndex = 0;
