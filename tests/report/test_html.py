@@ -154,7 +154,18 @@ def test_says_where_and_why_if_it_is_known(told: str) -> None:
 def test_layers_with_more_noise_have_longer_bars() -> None:
     text = page_of(enriched())
     bars = re.findall(r"<th scope=\"row\">(conv1|fc)</th>.*?--share:([\d.]+)%", text)
-    assert bars == [("conv1", "5.0"), ("fc", "100.0")]
+    assert bars == [("conv1", "58.5"), ("fc", "77.8")]
+
+
+def test_of_many_layers_the_worst_come_first() -> None:
+    found = enriched()
+    located = found["models"][2]["stages"][0]["report"]["located"]
+    located["profile"] = [
+        {"module": f"layers.{n}", "ratio": n % 40, "sqnr": None} for n in range(99)
+    ]
+    told = Read(page_of(found)).text
+    assert "Error by layer: the worst" in told
+    assert told.index("layers.39") < told.index("All 99 layers") < told.index("layers.0 ")
 
 
 def test_every_case_has_one_place_on_the_grid() -> None:
@@ -213,6 +224,14 @@ def test_a_model_without_dimensions_is_drawn_over_what_was_filled_in() -> None:
         (HOLDS, "0.5x"),
         (DIFFERS, "∞"),
     ]
+
+
+def test_a_case_that_is_a_file_has_no_place_but_is_told() -> None:
+    found = report(model(stage(parity(9.0, holds=False)))).to_dict()
+    checked = found["models"][0]["stages"][0]["report"]
+    checked["ratios"], checked["failures"][0]["case"] = {"failing.npz": 9.0}, "failing.npz"
+    assert domain(checked).spots == ()
+    assert "failing.npz" in page_of(found)
 
 
 def test_a_single_case_or_none_is_a_page_too() -> None:

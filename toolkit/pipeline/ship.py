@@ -76,16 +76,16 @@ def ship(
     memory_limit: int | None = None,
     listener: Listener = SILENT,
 ) -> Bundle:
-    """Make a bundle folder: the verified float32 model, the int8 one where it pays, a manifest and
-    a page that shows what they rest on.
+    """Make a bundle folder: the verified float32 model, the int8 one where it pays, a manifest.
 
     `data`: rows that calibrate int8 and judge it. `examples`: see `toolkit.given`. `metric`: a
     function of a session, higher is better, evaluated for PyTorch, float32 and int8. `device`:
     where ONNX Runtime runs while the files are checked and timed; int8 is for CPUs and not tried
     elsewhere. `exporters`, `opset`, `target`, `keep_trace`: see `toolkit.export`. `budget`: seconds
-    for each check. `out` is a new folder or an older bundle, replaced
-    in one step at the end. Raises ParityError or InputError where no exporter gives a file that
-    holds, MissingError where the device does not work here; then `out` is as it was.
+    for each check. `out` is a new folder or an older bundle, replaced in one step at the end; in it
+    is a page, report.html, that shows what was found out on the way. Raises ParityError or
+    InputError where no exporter gives a file that holds, MissingError where the device does not
+    work here; then `out` is as it was.
     """
     out = Path(out)
     require_replaceable(out)

@@ -86,21 +86,27 @@ def domain(report: Mapping[str, Any]) -> Domain:
         for case in report["ratios"]
     }
     outcomes = ran | dict.fromkeys(report["unreached"], UNREACHED)
-    known = {case: dict(p.partition("=")[::2] for p in case.split(",")) for case in outcomes}
+    known = {case: found for case in outcomes if (found := _values(case, dims))}
     fills = tuple(dict.fromkeys(values["fill"] for values in known.values()))
     cuts = [_cuts(dim) for dim in dims]
     axes = [Axis(d.name, tuple(map(_written, c))) for d, c in zip(dims, cuts, strict=True)]
     spots = []
-    for case, outcome in outcomes.items():
-        values = known[case]
+    for case, values in known.items():
         at = [
             next(n for n, (low, high) in enumerate(cut) if low <= int(values[dim.name]) <= high)
             for dim, cut in zip(dims, cuts, strict=True)
         ]
         ratio = report["ratios"].get(case, 0.0)
-        shown = "" if outcome == UNREACHED or not float(ratio) else times(ratio)
-        spots.append(Spot(case, (*at, fills.index(values["fill"])), outcome, shown))
+        shown = "" if outcomes[case] == UNREACHED or not float(ratio) else times(ratio)
+        spots.append(Spot(case, (*at, fills.index(values["fill"])), outcomes[case], shown))
     return Domain((*axes, Axis(VALUES, fills)), tuple(spots))
+
+
+def _values(case: str, dims: Sequence[Dim]) -> dict[str, str]:
+    """The sizes and the fill that the text of a case names; empty where it is that of a file."""
+    found = dict(part.partition("=")[::2] for part in case.split(","))
+    sizes = all(found.get(dim.name, "").isdigit() for dim in dims)
+    return found if sizes and "fill" in found else {}
 
 
 def _cuts(dim: Dim) -> list[tuple[int, int]]:
@@ -145,6 +151,8 @@ def grid(report: Mapping[str, Any], name: str, rerun: str) -> Html:
     `rerun`: a command up to its case; "" where there is none.
     """
     found = domain(report)
+    if not found.spots:
+        return Html()
     across, down = found.best()
     table = _table(found, across, down)
     told = {

@@ -173,7 +173,11 @@ def _again(rerun: str, case: str) -> str:
 def _notes(found: Record, report: Record) -> Html:
     notes = dict.fromkeys([*report.get("notes", ()), *found["notes"]])
     parts = [tag("h4", "Notes"), tag("ul", *(tag("li", note) for note in notes))] if notes else []
-    known = {"made by": found["made_by"], "checked on": found["device"], "scheme": found["scheme"]}
+    known = {
+        "made by": found["made_by"],
+        "checked on": found["device"] if report else "",
+        "scheme": found["scheme"],
+    }
     if isinstance(known["made by"], Mapping):
         known["made by"] = ", ".join(f"{k} {v}" for k, v in known["made by"].items())
     told = "; ".join(f"{key} {value}" for key, value in known.items() if value)

@@ -12,6 +12,9 @@ from toolkit.report.lines import size
 
 Record = Mapping[str, Any]
 
+_LAYERS = 12
+"""So many are shown at first; the others on demand."""
+
 _OUTCOMES = {"holds": "✓", "differs": "✗", "refused": "✗"}
 
 
@@ -27,7 +30,9 @@ def times(ratio: Any) -> str:
 def table(
     title: str, headings: Sequence[str], rows: Sequence[Sequence[object]], note: str = ""
 ) -> Html:
-    """The first cell of a row is its heading; cells that are "" are left out of a narrow page."""
+    """The first cell of a row is its heading. A column of which every cell is "" is left out."""
+    kept = [n for n, name in enumerate(headings) if n == 0 or any(row[n] != "" for row in rows)]
+    headings, rows = [headings[n] for n in kept], [[row[n] for n in kept] for row in rows]
     head = [tag("th", heading, scope="col") for heading in headings]
     body = [
         tag(
@@ -101,38 +106,33 @@ def fidelity(report: Record) -> Html:
 def profile(report: Record) -> Html:
     """A bar a layer: of a rounded file how much noise there is, else how large the error."""
     layers = (report.get("located") or {}).get("profile") or ()
+    rounded = [layer for layer in layers if layer.get("sqnr") is not None]
     if not layers:
         return Html()
-    rounded = any(layer.get("sqnr") is not None for layer in layers)
     if rounded:
-        values = [
-            float(layer["sqnr"]) if layer.get("sqnr") is not None else None for layer in layers
-        ]
-        heights = [None if v is None else -min(v, 200.0) for v in values]
-        told = [_decibels(v) for v in values]
+        title, headings = "Quantization sensitivity", ["layer", "noise", "SQNR"]
+        scale = "A full bar: as much noise as signal, 0 dB; none: 100 dB or more."
+        found = [(100 - float(layer["sqnr"]), _decibels(layer["sqnr"])) for layer in rounded]
     else:
+        title, headings = "Error by layer", ["layer", "error", "error ratio"]
+        scale = "Logarithmic, from 0.1x to a full bar for 1,000,000x."
         ratios = [float(layer["ratio"]) for layer in layers]
-        heights = [log10(min(max(r, 0.01), 1e12)) for r in ratios]
-        told = [times(r) for r in ratios]
-    most = max((h for h in heights if h is not None), default=0.0)
-    least = min((h for h in heights if h is not None), default=0.0)
+        found = [(100 * (log10(max(r, 0.1)) + 1) / 7, times(r)) for r in ratios]
     rows = [
-        (layer["module"] or "(top)", _bar(h, least, most), text)
-        for layer, h, text in zip(layers, heights, told, strict=True)
+        (layer["module"] or "(top)", _bar(min(max(share, 0.0), 100.0)), shown)
+        for layer, (share, shown) in zip(rounded or layers, found, strict=True)
     ]
-    if rounded:
-        note = "Longer is worse: less of the signal is left. In the order in which they run."
-        return table("Quantization sensitivity", ["layer", "noise", "SQNR"], rows, note)
-    note = "On a logarithmic scale, in the order in which they run."
-    return table("Error by layer", ["layer", "error", "error ratio"], rows, note)
+    if len(rows) <= _LAYERS:
+        return table(title, headings, rows, f"{scale} In the order in which they run.")
+    worst = sorted(range(len(rows)), key=lambda n: -found[n][0])[:_LAYERS]
+    first = table(f"{title}: the worst", headings, [rows[n] for n in worst], scale)
+    head = tag("summary", f"All {len(rows)} layers")
+    everyone = table("In the order in which they run", headings, rows)
+    return joined((first, tag("details", head, tag("div", everyone, class_="body"))))
 
 
-def _bar(value: float | None, least: float, most: float) -> Html:
-    """5 to 100 % of the cell; the number stands beside it."""
-    if value is None or not isfinite(value):
-        share = 100.0 if value is not None else 0.0
-    else:
-        share = 5 + 95 * (value - least) / (most - least) if most > least else 100.0
+def _bar(share: float) -> Html:
+    """Of the width of a cell, in percent; the number stands beside it."""
     return tag("span", class_="bar", style=f"--share:{share:.1f}%", aria_hidden="true")
 
 
@@ -152,8 +152,7 @@ def _beside(title: str, what: str, theirs: float, ours: float, told: tuple[str, 
     most = max(theirs, ours)
     shares = ("PyTorch", theirs / most), ("this file", ours / most)
     rows = [
-        (name, _bar(share, 0.0, 1.0), text)
-        for (name, share), text in zip(shares, told, strict=True)
+        (name, _bar(100 * share), text) for (name, share), text in zip(shares, told, strict=True)
     ]
     return table(title, ["", what, "in numbers"], rows)
 
