@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
+import toolkit
 from tests.pages import encoder, enriched, everything
 from tests.projects import model, parity, report, stage
 from toolkit.project.results import Failure
@@ -92,6 +95,14 @@ def test_what_a_page_cannot_hold_is_replaced() -> None:
     found = page(report(model(stage(Failure("\x00\x1b[31m \ud800 ä", "", 3)))))
     assert "\ufffd\ufffd[31m \ufffd ä" in found
     assert found.encode()
+
+
+def test_style_and_script_come_with_the_package() -> None:
+    root = Path(toolkit.__file__).parent
+    project = tomllib.loads((root.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = project["tool"]["setuptools"]["package-data"]["toolkit"]
+    packed = {path for pattern in patterns for path in root.glob(pattern)}
+    assert {p for p in root.rglob("*") if p.suffix in (".css", ".js", ".typed")} == packed
 
 
 def test_the_same_report_is_the_same_page() -> None:

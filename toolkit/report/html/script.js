@@ -65,6 +65,7 @@ class Grid {
     }
     root.querySelector(".axes").hidden = this.selects.length < 2;
     this.table = root.querySelector("table");
+    this.table.setAttribute("role", "grid");
     this.table.addEventListener("click", (event) => this.choose(event.target.closest("tbody td")));
     this.table.addEventListener("keydown", (event) => this.move(event));
     this.draw();

@@ -23,6 +23,8 @@ def times(ratio: Any) -> str:
     number = float(ratio)
     if not isfinite(number):
         return "∞" if number > 0 else "undefined"
+    if 0 < number < 0.001:
+        return "<0.001x"
     short = f"{number:.2g}"
     return f"{float(short):,.0f}x" if 100 <= number < 1e7 else f"{short}x"
 
@@ -187,7 +189,7 @@ def _decibels(value: Any) -> str:
     if value is None:
         return ""
     return (
-        f"{float(value):.1f} dB"
+        f"{float(value):.1f}\u00a0dB"
         if isfinite(float(value))
         else "equal"
         if float(value) > 0
