@@ -20,6 +20,10 @@ pytestmark = [
 SCREENSHOTS = os.environ.get("ONNXPORT_SCREENSHOTS", "")
 """A folder, where one wants to look at them."""
 
+EVERYTHING = "document.querySelectorAll('details').forEach((part) => { part.open = true; })"
+MOMENT = "new Promise((done) => requestAnimationFrame(() => setTimeout(done)))"
+"""Until what an event sets off has happened."""
+
 WIDTHS = (360, 640, 900, 1280)
 
 CONTRAST = """
@@ -79,7 +83,7 @@ def test_nothing_is_wider_than_the_page(
     page: chromium.Page, file: Path, tmp_path: Path, width: int, dark: bool
 ) -> None:
     page.open(file, width, dark=dark)
-    page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    page.evaluate(EVERYTHING)
     outside = """[...document.body.querySelectorAll('*')]
         .filter((e) => e.checkVisibility() && e.getBoundingClientRect().right > innerWidth)
         .map((e) => e.outerHTML.slice(0, 100))"""
@@ -96,7 +100,7 @@ def test_all_text_stands_out_from_what_is_behind_it(
     page: chromium.Page, file: Path, dark: bool
 ) -> None:
     page.open(file, dark=dark)
-    page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    page.evaluate(EVERYTHING)
     seen, bad = page.evaluate(CONTRAST)
     assert seen > 200
     assert bad == []
@@ -118,6 +122,8 @@ def test_the_script_draws_the_grid_that_was_there_before(page: chromium.Page, fi
     page.open(file, scripts=False)
     before = page.evaluate(cells)
     page.open(file)
+    page.evaluate(EVERYTHING)
+    page.evaluate(MOMENT)
     assert page.evaluate(cells) == before
     assert page.evaluate("document.querySelectorAll('td[tabindex=\"0\"]').length") == len(before)
 
@@ -218,7 +224,7 @@ def test_a_button_selects_where_nothing_may_be_copied(page: chromium.Page, file:
 def test_a_link_to_something_closed_opens_it(page: chromium.Page, file: Path) -> None:
     page.open(file)
     page.evaluate("location.hash = 'm3-s1-grid'")
-    page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+    page.evaluate(MOMENT)
     assert page.evaluate("document.getElementById('m3-s1').open") is True
 
 

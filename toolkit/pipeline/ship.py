@@ -156,7 +156,7 @@ def ship(
             publish(chosen.artifact, folder / INT8)
         found = (exported, simplified, tried, verdict, timings, metrics)
         kept = chosen if (folder / INT8).exists() else None
-        shipped = as_project(out.name, model, float32, *found[:3], kept, *found[3:5])
+        shipped = as_project(out.resolve().name, model, float32, *found[:3], kept, *found[3:5])
         (folder / REPORT).write_text(page(shipped), encoding="utf-8")
         manifest = json.dumps(_manifest(model, folder, *found), indent=2) + "\n"
         (folder / MANIFEST).write_text(manifest)

@@ -92,12 +92,13 @@ class Grid {
       const length = bin.length > 8 ? "long" : bin.length > 3 ? "medium" : undefined;
       head.append(make("th", { scope: "col", class: length }, make("span", {}, bin)));
     }
+    const places = {};
+    for (const c of cases) (places[`${c[1][x]} ${c[1][y] ?? 0}`] ??= []).push(c);
     const body = make("tbody");
     down.bins.forEach((bin, row) => {
       const line = make("tr", {}, make("th", { scope: "row" }, bin));
       across.bins.forEach((other, column) => {
-        const inside = cases.filter((c) =>
-          c[1][x] === column && (y === undefined || c[1][y] === row));
+        const inside = places[`${column} ${row}`] ?? [];
         const shown = Object.keys(SIGNS).find((o) => inside.some((c) => c[2] === o));
         const cell = make("td", { tabindex: -1, class: shown && "cell", "data-outcome": shown });
         if (shown) cell.append(make("span", { "aria-hidden": "true" }, SIGNS[shown]));
@@ -167,7 +168,11 @@ class Grid {
   }
 }
 
-for (const root of document.querySelectorAll(".grid")) new Grid(root);
+for (const root of document.querySelectorAll(".grid")) {
+  const part = root.closest("details"); // of many models most are closed, and wait
+  if (part.open) new Grid(root);
+  else part.addEventListener("toggle", () => new Grid(root), { once: true });
+}
 for (const button of document.querySelectorAll(".command button[hidden]")) button.hidden = false;
 
 addEventListener("beforeprint", () => {
