@@ -97,7 +97,10 @@ def enriched() -> dict[str, Any]:
                 "worst_index": [0, 129, 17],
             }
         ],
-        "smallest": {"case": "batch=1,tokens=129,fill=zeros,seed=0", "reason": "is 1, expected 2"},
+        "smallest": {
+            "case": "batch=1,tokens=129,fill=zeros,seed=0,mask[0,2]=1",
+            "reason": "is 1, expected 2",
+        },
         "excused": [{"case": next(iter(wrong["stages"][0]["report"]["ratios"])), "why": "noise"}],
         "located": {
             "departure": {

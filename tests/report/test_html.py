@@ -153,6 +153,7 @@ def test_says(told: str) -> None:
     "told",
     [
         *("/layers.3/attention/Slice (Slice)", "layers.3.attention", "model.py:41", "aten.slice"),
+        "--case 'batch=1, tokens=129, fill=zeros, seed=0, mask[0, 2]=1'",
         *("wrong before any other stage", "reduced/reproduce.py", "is 1, expected 2"),
         *("4.2e+06", "99.99 %", "[0, 129, 17]", "not counted", "layers.2", "∞"),
         *("Quantization sensitivity", "22.2 dB"),

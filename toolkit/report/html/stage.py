@@ -5,6 +5,7 @@ All of it is read from what `to_dict` writes. What a report does not tell is not
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -62,12 +63,9 @@ def stage(found: Record, model: Record, name: str, *, open_: bool) -> Html:
     report: Record = found["report"] or {}
     failing = len(report.get("failures", ()))
     cases = report.get("cases", 0)
+    counted = f"{cases - failing} of {cases} cases hold" if failing else f"{cases} cases"
     facts = [
-        f"{cases - failing} of {cases} cases hold"
-        if failing
-        else f"{cases} cases"
-        if cases
-        else "",
+        counted if cases else "",
         f"worst {worst(found)}" if worst(found) else "",
         size(found["size"]) if found["size"] else "",
         tables.times(found["latency"]) + " PyTorch’s time" if found["latency"] is not None else "",
@@ -141,7 +139,7 @@ def _cases(report: Record, name: str, rerun: str) -> Html:
     return tag(
         "section",
         tag("h4", "Cases over the domain"),
-        grid(report, f"{name}-grid", _again(rerun, "")),
+        grid(report, f"{name}-grid", _before(rerun)),
         tag("p", f"Holds at {covered}.", class_="quiet") if covered else "",
     )
 
@@ -166,8 +164,14 @@ def _shown_by(rerun: str, case: str) -> Html:
 
 def _again(rerun: str, case: str) -> str:
     """The command with another case, where it is one of a single case."""
+    before = _before(rerun)
+    return before + shlex.quote(case) if before else ""
+
+
+def _before(rerun: str) -> str:
+    """The command up to its case."""
     before, found, _ = rerun.rpartition(_CASE)
-    return f"{before}{_CASE}{case}" if found else ""
+    return before + found
 
 
 def _notes(found: Record, report: Record) -> Html:

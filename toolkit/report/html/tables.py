@@ -156,7 +156,7 @@ def _beside(title: str, what: str, theirs: float, ours: float, told: tuple[str, 
     rows = [
         (name, _bar(100 * share), text) for (name, share), text in zip(shares, told, strict=True)
     ]
-    return table(title, ["", what, "in numbers"], rows)
+    return table(title, ["subject", what, "in numbers"], rows)
 
 
 def drift(found: Sequence[Record]) -> Html:
