@@ -37,7 +37,7 @@ def test_all_models_end_in_a_table_and_the_worst_exit_code(
     assert heading.split() == ["model", "stage", "verdict", "cases", "worst", "size", "time"]
     assert double.split()[:4] == ["double", "export", "holds", "6"]
     assert square.split()[:4] == ["square", "export", "differs", "6"]
-    assert "  rerun     export: onnxport check square --case batch=" in ran.stdout
+    assert "  rerun     onnxport check square --case batch=" in ran.stdout
     assert ran.stderr.count("\n") == 2
     assert ET.parse(folder / "junit.xml").getroot().get("failures") == "1"
     assert len(json.loads((folder / "quality.json").read_text())) == 1

@@ -23,7 +23,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def locked(path: Path, was: ModelResult, versions: dict[str, str] = VERSIONS) -> dict[str, Any]:
-    write_lock(path, [was], versions, ["m"])
+    write_lock(path, [was], versions, [CONFIG])
     lock = read_lock(path)
     assert lock is not None
     return lock
@@ -140,29 +140,52 @@ def test_a_stage_that_no_longer_comes_out_drifts(path: Path) -> None:
     assert str(found.drift[0]) == "stage 'int8': was checked, is not there"
 
 
+def test_what_differs_does_not_drift_as_well(path: Path) -> None:
+    found = held(path, model(), model(stage(parity(9.0, holds=False), size=9000)))
+    assert (found.stages[0].outcome, found.stages[0].drift) == ("differs", ())
+
+
+def test_what_does_not_load_is_an_error_and_nothing_else(path: Path) -> None:
+    broken = ModelResult("m", "model.py:build", "", (stage(Failure("no such file", "", 3)),))
+    assert held(path, model(), broken) == broken
+
+
 def test_what_fails_keeps_the_entry_it_had(path: Path) -> None:
     before = locked(path, model())
     broken = model(stage(Failure("it crashed", "", 5)))
-    assert write_lock(path, [broken], VERSIONS, ["m"], before) == ()
+    assert write_lock(path, [broken], VERSIONS, [CONFIG], before) == ()
     assert read_lock(path) == before
 
 
 def test_an_update_keeps_latencies_and_models_that_were_not_checked(path: Path) -> None:
     before = locked(path, model(stage(latency=0.5)))
     other = replace(model(), name="n")
-    write_lock(path, [model(), other], VERSIONS, ["m", "n"], before)
+    write_lock(path, [model(), other], VERSIONS, [CONFIG, replace(CONFIG, name="n")], before)
     again = read_lock(path)
     assert again is not None
     assert again["models"]["m"]["stages"]["export"]["latency"] == 0.5
-    write_lock(path, [other], VERSIONS, ["n"], again)
+    write_lock(path, [other], VERSIONS, [replace(CONFIG, name="n")], again)
     assert set(json.loads(path.read_text())["models"]) == {"n"}
+
+
+def test_an_update_on_one_device_keeps_what_is_locked_of_another(path: Path) -> None:
+    config = replace(CONFIG, stages=("export",), devices=("cpu", "cuda"))
+    write_lock(path, [model(stage(), stage(device="cuda"))], VERSIONS, [config])
+    before = read_lock(path)
+    write_lock(path, [model(stage())], VERSIONS, [config], before)
+    assert read_lock(path) == before
+    write_lock(path, [model(stage())], VERSIONS, [replace(config, devices=("cpu",))], before)
+    again = read_lock(path)
+    assert again is not None
+    assert list(again["models"]["m"]["stages"]) == ["export"]
 
 
 def test_a_lock_is_sorted_and_the_same_for_the_same_models(path: Path) -> None:
     one, two = model(), replace(model(), name="a")
-    write_lock(path, [one, two], VERSIONS, ["m", "a"])
+    configured = [CONFIG, replace(CONFIG, name="a")]
+    write_lock(path, [one, two], VERSIONS, configured)
     first = path.read_bytes()
-    write_lock(path, [two, one], dict(reversed(VERSIONS.items())), ["a", "m"])
+    write_lock(path, [two, one], dict(reversed(VERSIONS.items())), configured[::-1])
     assert path.read_bytes() == first
     assert list(json.loads(first)["models"]) == ["a", "m"]
 

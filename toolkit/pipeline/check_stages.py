@@ -164,7 +164,6 @@ class _Run:
             made_by=artifact.provenance.versions if self._opened.kept else {},
             scheme=made.scheme,
             latency=self._ratio(artifact, device) if self._latency else None,
-            notes=report.remarks,
             rerun=shlex.join(rerun),
         )
 

@@ -22,7 +22,7 @@ from toolkit.progress import SILENT, Listener
 from toolkit.project import lock as locks
 from toolkit.project.config import ModelConfig, ProjectConfig, read_config
 from toolkit.project.lines import Place, definition
-from toolkit.project.results import Failure, ModelResult, ProjectReport, StageResult
+from toolkit.project.results import DRIFTS, HOLDS, Failure, ModelResult, ProjectReport, StageResult
 from toolkit.quantization.cpu import describe
 
 _AT_LEAST, _CORES_PER_MODEL = 2, 2
@@ -66,19 +66,16 @@ def check_project(
     before = locks.read_lock(project.lock)
     root, installed = Path(root or Path.cwd()).resolve(), versions.installed()
     jobs = 1 if latency else jobs or default_jobs()
-    results = _checked(project, models, before, latency, case, jobs, listener)
-    found = [
-        replace(result, place=_place(model, project, root))
-        for model, result in zip(models, results, strict=True)
-    ]
     locked = before if not update and not case else None
-    if locked is not None:
-        pairs = zip(models, found, strict=True)
-        found = [locks.held_against(result, model, locked, installed) for model, result in pairs]
+
+    def finished(model: ModelConfig, result: ModelResult) -> ModelResult:
+        placed = replace(result, place=_place(model, project, root))
+        return placed if locked is None else locks.held_against(placed, model, locked, installed)
+
+    found = _checked(project, models, before, latency, case, jobs, finished, listener)
     notes = []
     if update:
-        configured = [m.name for m in project.models]
-        written = locks.write_lock(project.lock, found, installed, configured, before)
+        written = locks.write_lock(project.lock, found, installed, project.models, before)
         notes.append(f"{project.lock.name}: {len(written)} of {len(found)} models locked")
     elif before is not None and (gone := set(before["models"]) - {m.name for m in project.models}):
         notes.append(f"only the lock has: {', '.join(sorted(gone))}; {locks.UPDATE} removes it")
@@ -109,6 +106,7 @@ def _checked(
     latency: bool,
     case: str,
     jobs: int,
+    finished: Callable[[ModelConfig, ModelResult], ModelResult],
     listener: Listener,
 ) -> list[ModelResult]:
     """In the order of `models`. `listener` hears of each as it ends, and of the steps of all."""
@@ -126,13 +124,16 @@ def _checked(
                 "case": case,
             }
             futures.append(submit(project.folder, steps, options))
+        results: dict[str, ModelResult] = {}
         left = set(futures)
         while left:
             done, left = wait(left, timeout=_LOOK, return_when=FIRST_COMPLETED)
             listener.progress(sum(p.stat().st_size for p in Path(room).iterdir()), total)
-            for result in (future.result() for future in futures if future in done):
-                listener.say(f"{result.name}: {_in_a_word(result)}")
-        return [future.result() for future in futures]
+            for model, future in zip(models, futures, strict=True):
+                if future in done:
+                    results[model.name] = finished(model, future.result())
+                    listener.say(f"{model.name}: {_in_a_word(results[model.name])}")
+        return [results[model.name] for model in models]
 
 
 def _scheme(model: ModelConfig, lock: Mapping[str, Any] | None) -> str:
@@ -142,7 +143,7 @@ def _scheme(model: ModelConfig, lock: Mapping[str, Any] | None) -> str:
 
 def _in_a_word(model: ModelResult) -> str:
     bad = next((s for s in model.stages if s.exit_code), None)
-    return f"{bad.label} {bad.outcome}" if bad else "holds"
+    return f"{bad.label} {bad.outcome}" if bad else DRIFTS if model.drift else HOLDS
 
 
 Submit = Callable[[Path, Path, Mapping[str, Any]], Future[ModelResult]]

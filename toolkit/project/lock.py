@@ -17,7 +17,7 @@ from typing import Any
 from toolkit import atomic
 from toolkit.errors import InputError
 from toolkit.project.config import ModelConfig
-from toolkit.project.results import Drift, ModelResult, StageResult
+from toolkit.project.results import HOLDS, Drift, ModelResult, StageResult
 from toolkit.report.lines import size as in_bytes
 
 FORMAT = 1
@@ -55,15 +55,17 @@ def write_lock(
     path: Path,
     models: Collection[ModelResult],
     versions: Mapping[str, str],
-    configured: Collection[str],
+    configured: Collection[ModelConfig],
     before: Mapping[str, Any] | None = None,
 ) -> tuple[str, ...]:
     """Write the lock in one step; the names of the models that are in it now as they are.
 
-    What is not proven keeps the entry it had `before`; what is no longer `configured` goes.
+    What is not proven or was not checked keeps the entry it had `before`; what is no longer
+    `configured` goes.
     """
-    old = {n: e for n, e in (before or {}).get("models", {}).items() if n in configured}
-    proven = {m.name: entry(m, old.get(m.name, {})) for m in models if m.proven}
+    asked = {config.name: _asked(config) for config in configured}
+    old = {name: e for name, e in (before or {}).get("models", {}).items() if name in asked}
+    proven = {m.name: entry(m, old.get(m.name, {}), asked[m.name]) for m in models if m.proven}
     lock = {"format": FORMAT, "models": {**old, **proven}, "versions": dict(versions)}
     with atomic.replacing(path) as scratch:
         text = json.dumps(lock, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
@@ -71,15 +73,17 @@ def write_lock(
     return tuple(proven)
 
 
-def entry(model: ModelResult, before: Mapping[str, Any]) -> dict[str, Any]:
+def entry(model: ModelResult, before: Mapping[str, Any], asked: set[str]) -> dict[str, Any]:
     """A model as the lock has it: a line for each fact, so that a diff can be read."""
     old = before.get("stages", {})
+    new = {s.label: _stage(s, old.get(s.label, {})) for s in model.stages if s.report}
+    left = asked - {stage.label for stage in model.stages}  # of a device that is not here
     return {
         "source": model.source,
         "source_sha256": model.source_hash,
         "weights_sha256": model.weights_hash,
         "signature": model.signature.splitlines(),
-        "stages": {s.label: _stage(s, old.get(s.label, {})) for s in model.stages if s.report},
+        "stages": {**{label: facts for label, facts in old.items() if label in left}, **new},
     }
 
 
@@ -107,9 +111,11 @@ def held_against(
 ) -> ModelResult:
     """The model with its drift and its notes; `versions`: those of this run."""
     locked = lock["models"].get(model.name)
+    if not model.source_hash and not model.weights_hash:
+        return model  # it did not load, which is all that is known
     if locked is None:
         missing = Drift(f"'{model.name}' in the lock", "not there", "configured")
-        return replace(model, drift=(missing,))
+        return replace(model, drift=(missing,)) if model.proven else model
     changes = {
         "source": locked["source_sha256"] != model.source_hash or locked["source"] != model.source,
         "weights": locked["weights_sha256"] != model.weights_hash,
@@ -119,17 +125,14 @@ def held_against(
     was, now = "; ".join(locked["signature"]), "; ".join(model.signature.splitlines())
     if was != now:
         moved = Drift("signature", was, now)
-        notes.append(str(moved)) if changes["source"] else drift.append(moved)
+        # What does not even hold has nothing to be accepted.
+        drift += [moved] if model.proven and not changes["source"] else []
+        notes += [] if drift else [str(moved)]
     stages = []
     for stage in model.stages:
-        known = locked["stages"].get(stage.label)
-        new = Drift(f"'{stage.label}' in the lock", "not there", "checked")
-        found = [(new, True)] if stage.report else []
-        if stage.report and known is not None:
-            old = known.get("made_by") or lock["versions"]
-            found = list(
-                _compared(stage, known, config, (*changed, *_moved(old, stage.made_by or versions)))
-            )
+        old = locked["stages"].get(stage.label, {})
+        why = (*changed, *_moved(old.get("made_by") or lock["versions"], stage.made_by or versions))
+        found = list(_compared(stage, old, config, why)) if stage.outcome == HOLDS else []
         bad = tuple(d for d, is_drift in found if is_drift)
         good = tuple(str(d) for d, is_drift in found if not is_drift)
         stages.append(replace(stage, drift=bad, notes=(*stage.notes, *good)))
@@ -141,6 +144,7 @@ def held_against(
 
 
 def _asked(config: ModelConfig) -> set[str]:
+    """The labels of its stages on its devices."""
     return {StageResult(s, d).label for s in config.stages for d in config.devices}
 
 
@@ -156,7 +160,10 @@ def _moved(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...]:
 def _compared(
     stage: StageResult, known: Mapping[str, Any], config: ModelConfig, why: tuple[str, ...]
 ) -> Iterator[tuple[Drift, bool]]:
-    """Each difference, and whether it is drift."""
+    """Each difference of a stage that holds, and whether it is drift."""
+    if not known:
+        yield Drift(f"'{stage.label}' in the lock", "not there", "checked"), True
+        return
     if known["sha256"] != stage.content:
         reason = f" ({', '.join(why)})" if why else ": neither source, weights nor versions changed"
         yield Drift(f"file{reason}", known["sha256"][:12], stage.content[:12]), not why

@@ -220,8 +220,10 @@ class ProjectReport:
 
     @property
     def summary(self) -> str:
-        """`3 of 4 models hold`"""
-        return f"{sum(m.holds for m in self.models)} of {len(self.models)} models hold"
+        """`3 of 4 models hold, 1 drifts`"""
+        told = f"{sum(m.holds for m in self.models)} of {len(self.models)} models hold"
+        drifting = sum(m.proven and not m.holds for m in self.models)
+        return f"{told}, {drifting} {'drifts' if drifting == 1 else 'drift'}" if drifting else told
 
     def to_dict(self) -> dict[str, Any]:
         return {

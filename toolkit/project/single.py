@@ -36,7 +36,6 @@ def as_project(
             found.device,
             found,
             size=path.stat().st_size if path.is_file() else 0,
-            notes=found.remarks,
             rerun=f"{rerun} --case {found.failures[0].case}" if found.failures else rerun,
             seconds=seconds,
         )

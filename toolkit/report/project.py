@@ -48,14 +48,16 @@ def told_in_text(model: ModelResult) -> str:
 
 
 def _told(model: ModelResult) -> list[tuple[str, str]]:
-    """What there is to say of a model beyond its rows."""
-    told = [("drift", str(drift)) for drift in model.drift]
-    if model.drift:
-        told.append(("accept", f"{UPDATE} {model.name}"))
+    """What there is to say of a model beyond its rows; commands stand alone, to be copied."""
+    told, commands = [("drift", str(drift)) for drift in model.drift], list[tuple[str, str]]()
     for stage in model.stages:
         found = details(model, stage)
         if stage.remark:
             found.append((stage.outcome, stage.remark))
-        found += [("note", note) for note in stage.notes]
-        told += [(label, f"{stage.label}: {text}") for label, text in found]
-    return told + [("note", note) for note in model.notes]
+        remarks = stage.report.remarks if stage.report else ()
+        found += [("note", n) for n in (*remarks, *stage.notes) if n not in model.notes]
+        commands += [fact for fact in found if fact[0] == "rerun"]
+        told += [(k, f"{stage.label}: {v}") for k, v in found if k not in ("rerun", "accept")]
+    if model.drift or any(stage.drift for stage in model.stages):
+        commands.append(("accept", f"{UPDATE} {model.name}"))
+    return [*told, *(("note", note) for note in model.notes), *commands]
