@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check format slow hostile gpu bench coverage clean
+.PHONY: demo test check format slow hostile gpu browser bench coverage clean
 
 demo: $(READY)
 	$(BIN)/python samples/digits_cnn.py --out build/digits_cnn
@@ -30,6 +30,9 @@ hostile: $(READY)
 
 gpu: $(READY)
 	$(BIN)/pytest -m gpu
+
+browser: $(READY)
+	$(BIN)/pytest -m browser
 
 bench: $(READY)
 	$(BIN)/python benchmarks/verdict.py

@@ -258,3 +258,11 @@ def test_a_tied_weight_is_known_by_all_its_names() -> None:
     module[1].weight = module[0].weight
     found = LoadedModel(module, Signature.parse("x: float32[n, 3]; where n = 1..4"), "here")
     assert sorted(found.weights()) == ["0.bias", "0.weight", "1.bias", "1.weight"]
+
+
+def test_the_size_of_a_model_counts_what_is_tied_once_and_buffers_too() -> None:
+    module = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4), nn.BatchNorm1d(4))
+    module[1].weight = module[0].weight
+    tensors = 4 * (16 + 4 + 4 + 4 * 4) + 8  # float32, and one int64 that counts batches
+    signature = Signature.parse("x: float32[batch, 4]\nwhere batch = 1..8")
+    assert LoadedModel(module.eval(), signature, "m.py:m").size == tensors

@@ -52,6 +52,12 @@ class LoadedModel:
     def parameters(self) -> int:
         return sum(p.numel() for p in self.module.parameters())
 
+    @property
+    def size(self) -> int:
+        """Bytes of all parameters and buffers; what is tied counts once."""
+        kept = (*self.module.parameters(), *self.module.buffers())
+        return sum(tensor.nbytes for tensor in kept)
+
     def weights(self) -> dict[str, np.ndarray]:
         """Parameters and buffers by all their names, without a copy where they are on the CPU.
 

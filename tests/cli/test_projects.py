@@ -30,7 +30,8 @@ def test_without_a_config_it_says_what_to_write(onnxport: Onnxport) -> None:
 def test_all_models_end_in_a_table_and_the_worst_exit_code(
     onnxport: Onnxport, folder: Path
 ) -> None:
-    ran = onnxport("check", "--junit", "junit.xml", "--gitlab", "quality.json")
+    outputs = ("--junit", "junit.xml", "--gitlab", "quality.json", "--html", "report.html")
+    ran = onnxport("check", *outputs)
     assert ran.returncode == 1
     heading, double, square = ran.stdout.splitlines()[:3]
     assert heading.split() == ["model", "stage", "verdict", "cases", "worst", "size", "time"]
@@ -40,6 +41,7 @@ def test_all_models_end_in_a_table_and_the_worst_exit_code(
     assert ran.stderr.count("\n") == 2
     assert ET.parse(folder / "junit.xml").getroot().get("failures") == "1"
     assert len(json.loads((folder / "quality.json").read_text())) == 1
+    assert "1 of 2 models hold" in (folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_name_is_of_the_config_and_a_path_is_a_path(onnxport: Onnxport, folder: Path) -> None:
@@ -82,7 +84,7 @@ def test_update_then_check_then_drift(onnxport: Onnxport, folder: Path) -> None:
 def test_a_single_file_is_annotated_too(folder: Path) -> None:
     command = ["check", "square.onnx", "--against", "model.py:build", "--cases", "2"]
     ran = subprocess.run(
-        [sys.executable, "-m", "toolkit", *command, "--json", "--junit", "j.xml"],
+        [sys.executable, "-m", "toolkit", *command, "--json", "--junit", "j.xml", "--html=h.html"],
         cwd=folder,
         env={
             **os.environ,
@@ -101,6 +103,8 @@ def test_a_single_file_is_annotated_too(folder: Path) -> None:
     assert ran.stderr.startswith(f"::error {place},title=square.onnx%3A check differs::")
     assert (folder / "summary.md").read_text().startswith("## ❌ onnxport: 0 of 1 models hold")
     assert ET.parse(folder / "j.xml").getroot().get("failures") == "1"
+    written = (folder / "h.html").read_text(encoding="utf-8")
+    assert "onnxport check square.onnx --against model.py:build --cases 2 --json --case" in written
 
 
 def test_an_error_of_a_single_file_is_annotated_too(folder: Path) -> None:

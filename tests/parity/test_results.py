@@ -49,6 +49,12 @@ def test_json_has_neither_nan_nor_infinity() -> None:
     assert json.loads(text)["failures"][0]["case"] == "batch=3,fill=zeros,seed=7"
 
 
+def test_json_has_every_case_and_the_worst_of_each_output() -> None:
+    found = report(*HELD, FAILED).to_dict()
+    assert found["ratios"] == {str(r.case): 0.9 for r in HELD} | {str(FAILED.case): "inf"}
+    assert found["errors"] == {"y": "inf"}
+
+
 def test_cases_held_on_appeal_are_told() -> None:
     appealed = CaseResult(FAILED.case, (Judgement("y", True, 1e-3, 200.0, rounding=True),))
     (remark,) = report(*HELD, appealed).remarks

@@ -36,7 +36,7 @@ def manifest(bundle: Bundle) -> dict[str, object]:
 
 def test_the_folder_holds_the_model_its_evidence_and_the_log(bundle: Bundle) -> None:
     names = {p.name for p in bundle.path.iterdir()}
-    evidence = {"manifest.json", "golden.safetensors", "export.log"}
+    evidence = {"manifest.json", "golden.safetensors", "export.log", "report.html"}
     assert names - {"model.int8.onnx"} == {"model.onnx", *evidence}
 
 
@@ -67,6 +67,19 @@ def test_the_manifest_says_what_was_tried_and_how_the_proof_came_out(bundle: Bun
     assert found["parity"]["holds"] is True  # type: ignore[index]
     assert set(found["int8"]["tried"]) == {"static", "dynamic"}  # type: ignore[index]
     assert set(found["metrics"]) == {"pytorch", "float32", "int8"}  # type: ignore[call-overload]
+
+
+def test_the_page_shows_both_files_and_what_was_tried(bundle: Bundle) -> None:
+    text = (bundle.path / "report.html").read_text(encoding="utf-8")
+    assert all(tried.scheme in text for tried in bundle.quantized)
+    for told in (
+        "bundle holds",
+        "<h3>float32</h3>",
+        "<h3>int8</h3>",
+        "onnxsim",
+        "Time against PyTorch",
+    ):
+        assert told in text
 
 
 def test_the_metric_agrees_between_pytorch_and_float32(bundle: Bundle) -> None:

@@ -27,9 +27,15 @@ def test_under_github_actions_annotations_go_to_stderr_and_the_summary_grows(
 
 
 def test_files_are_written_where_they_are_asked_for(tmp_path: Path) -> None:
-    publish(BAD, junit_file=tmp_path / "j.xml", gitlab_file=tmp_path / "g.json", environ={})
+    files = {
+        "junit_file": tmp_path / "j.xml",
+        "gitlab_file": tmp_path / "g.json",
+        "html_file": tmp_path / "h.html",
+    }
+    publish(BAD, **files, environ={})
     assert (tmp_path / "j.xml").read_text().startswith("<?xml")
     assert (tmp_path / "g.json").read_text().startswith("[")
+    assert (tmp_path / "h.html").read_text(encoding="utf-8").startswith("<!doctype html>\n")
 
 
 def test_places_are_relative_to_the_checkout_that_holds_this_folder(

@@ -143,9 +143,10 @@ def check(
 
 
 def _rerun() -> str:
-    """This command without a case of its own, and without a reproduction."""
+    """This command without a case of its own, and without the files it writes."""
     words = ["onnxport", *sys.argv[1:]]
-    for option in ("--case", "--save", "--reduce"):
+    for option in ("--case", "--save", "--reduce", "--junit", "--gitlab", "--html"):
+        words = [word for word in words if not word.startswith(f"{option}=")]
         if option in words:
             at = words.index(option)
             del words[at : at + 2]

@@ -18,6 +18,7 @@ from toolkit.errors import OnnxportError
 
 if TYPE_CHECKING:
     from toolkit.parity.results import ParityReport
+    from toolkit.project.results import ProjectReport
 
 _FIELDS = {
     "budget": "budget",
@@ -48,6 +49,7 @@ _OPTIONS = (
     click.option(
         "--gitlab", type=options.PATH, metavar="FILE", help="Write a code quality report."
     ),
+    click.option("--html", type=options.PATH, metavar="FILE", help="Write a page to look at."),
 )
 
 
@@ -58,15 +60,21 @@ class Outputs:
     model: str
     junit: Path | None
     gitlab: Path | None
+    html: Path | None
     start: float = field(default_factory=time.perf_counter)
 
     def write(self, found: ParityReport | OnnxportError, rerun: str = "") -> None:
         from toolkit.project.single import as_project
-        from toolkit.report.publish import publish, root
+        from toolkit.report.publish import root
 
         seconds = time.perf_counter() - self.start
         report = as_project(self.model, found, root=root(), rerun=rerun, seconds=seconds)
-        publish(report, junit_file=self.junit, gitlab_file=self.gitlab)
+        self.publish(report)
+
+    def publish(self, report: ProjectReport) -> None:
+        from toolkit.report.publish import publish
+
+        publish(report, junit_file=self.junit, gitlab_file=self.gitlab, html_file=self.html)
 
 
 def many(command: Callable[..., None]) -> Callable[..., None]:
@@ -84,6 +92,7 @@ def many(command: Callable[..., None]) -> Callable[..., None]:
         jobs: int | None,
         junit: Path | None,
         gitlab: Path | None,
+        html: Path | None,
         **of_one: Any,
     ) -> None:
         from toolkit.project.config import CONFIG, find_config, names_models
@@ -93,7 +102,7 @@ def many(command: Callable[..., None]) -> Callable[..., None]:
             if _is_given(context, name):
                 raise click.UsageError(f"--{name} is for the models of a config")
         checked = str(config or find_config() or CONFIG) if named else models[0]
-        outputs = Outputs(checked, junit, gitlab)
+        outputs = Outputs(checked, junit, gitlab, html)
         try:
             if named:
                 asked = {"config": config, "update": update, "latency": latency, "jobs": jobs}
@@ -118,7 +127,7 @@ def _check_named(
 ) -> None:
     import toolkit
     from toolkit.report import console, lines, project
-    from toolkit.report.publish import publish, root
+    from toolkit.report.publish import root
 
     given = {name: value for name, value in of_one.items() if _is_given(context, name)}
     as_json, case = given.pop("as_json", False), given.pop("case", "")
@@ -136,7 +145,7 @@ def _check_named(
         lines.print_json(report.to_dict())
     else:
         project.show_project(report)
-    publish(report, junit_file=outputs.junit, gitlab_file=outputs.gitlab)
+    outputs.publish(report)
     sys.exit(report.exit_code)
 
 

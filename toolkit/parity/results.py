@@ -215,6 +215,14 @@ class ParityReport:
                 parts.append(f"{dim.name} {len(sizes)} sizes in {sizes[0]}..{sizes[-1]}")
         return ", ".join(parts)
 
+    @property
+    def errors(self) -> dict[str, float]:
+        """The largest error of each output in any case, over what float32 accounts for."""
+        found: dict[str, float] = {}
+        for judged in (j for r in self.results for j in r.judgements):
+            found[judged.output] = max(found.get(judged.output, 0.0), judged.ratio)
+        return found
+
     def to_dict(self) -> dict[str, Any]:
         worst, least = self.worst, self.smallest
         return {
@@ -228,6 +236,8 @@ class ParityReport:
             "covered": {name: ranges(sizes) for name, sizes in self.covered.items()},
             "unreached": [str(c) for c in self.unreached],
             "worst": {"case": str(worst.case), "ratio": _number(worst.ratio)} if worst else None,
+            "ratios": {str(r.case): _number(r.ratio) for r in self.results},
+            "errors": {name: _number(ratio) for name, ratio in self.errors.items()},
             "scales": dict(self.scales),
             "outputs": [{k: _number(v) for k, v in asdict(m).items()} for m in self.measures],
             "fidelity": [{k: _number(v) for k, v in asdict(f).items()} for f in self.fidelity],

@@ -23,8 +23,9 @@ from toolkit.pipeline.bench import bench
 from toolkit.pipeline.check import check
 from toolkit.pipeline.export import export
 from toolkit.pipeline.opened import Opened, opened
-from toolkit.pipeline.quantize import Quantized, quantize
+from toolkit.pipeline.quantize import quantize
 from toolkit.pipeline.ship import INT8
+from toolkit.pipeline.shipped import exporters, scheme as as_tried
 from toolkit.pipeline.simplify import simplify
 from toolkit.pipeline.subjects import is_file
 from toolkit.progress import SILENT, Listener
@@ -230,10 +231,7 @@ class _Run:
             listener=listener,
         )
         self._latest, self.signature = exported.artifact, str(exported.artifact.signature)
-        tried = tuple(
-            Tried(a.exporter, a.outcome, a.reason, a.seconds + a.checked) for a in exported.attempts
-        )
-        return _Made(exported.artifact, report=exported.report, tried=tried)
+        return _Made(exported.artifact, report=exported.report, tried=exporters(exported))
 
     def _simplified(self, listener: Listener) -> _Made:
         model, out = self._model, self._room / "simplified.onnx"
@@ -262,16 +260,9 @@ class _Run:
             seed=model.seed,
             listener=listener,
         )
-        return _Made(chosen.artifact, tried=tuple(map(_tried, tried)), scheme=chosen.scheme)
+        return _Made(chosen.artifact, tried=tuple(map(as_tried, tried)), scheme=chosen.scheme)
 
 
 def _without_log(error: OnnxportError) -> Failure:
     """Its log lies in a folder that is gone when this is read."""
     return replace(Failure.of(error), hint=error.hint.partition("all of it is in ")[0].rstrip("; "))
-
-
-def _tried(scheme: Quantized) -> Tried:
-    if scheme.problem or scheme.report is None:
-        return Tried(scheme.scheme, "refused", scheme.problem)
-    said = scheme.report.reason or "; ".join(map(str, scheme.report.fidelity))
-    return Tried(scheme.scheme, "holds" if scheme.within_budget else "differs", said)

@@ -59,5 +59,6 @@ def _facts(loaded: LoadedModel) -> dict[str, Any]:
         "signature": str(loaded.signature),
         "source_hash": hashes.source(loaded),
         "weights_hash": hashes.weights(loaded),
+        "weights_size": loaded.size,
         "notes": loaded.notes,
     }

@@ -24,14 +24,16 @@ from toolkit.pipeline.golden import GOLDEN, write_golden
 from toolkit.pipeline.portfolio import Exported, Plan, default_order, export_model
 from toolkit.pipeline.quantize import Metric, Quantized, best, calibration_data, quantize_artifact
 from toolkit.pipeline.references import reference_model
+from toolkit.pipeline.shipped import as_project
 from toolkit.pipeline.simplify import simplify_artifact
 from toolkit.pipeline.subjects import opened_source
 from toolkit.progress import SILENT, Listener
 from toolkit.quantization import cpu
 from toolkit.quantization.int8 import applicable
+from toolkit.report.html.page import page
 from toolkit.signature import Signature
 
-INT8, MANIFEST, LOG = "model.int8.onnx", "manifest.json", "export.log"
+INT8, MANIFEST, LOG, REPORT = "model.int8.onnx", "manifest.json", "export.log", "report.html"
 MANIFEST_FORMAT = 1
 
 
@@ -82,9 +84,10 @@ def ship(
     function of a session, higher is better, evaluated for PyTorch, float32 and int8. `device`:
     where ONNX Runtime runs while the files are checked and timed; int8 is for CPUs and not tried
     elsewhere. `exporters`, `opset`, `target`, `keep_trace`: see `toolkit.export`. `budget`: seconds
-    for each check. `out` is a new folder or an older bundle, replaced
-    in one step at the end. Raises ParityError or InputError where no exporter gives a file that
-    holds, MissingError where the device does not work here; then `out` is as it was.
+    for each check. `out` is a new folder or an older bundle, replaced in one step at the end; in it
+    is a page, report.html, that shows what was found out on the way. Raises ParityError or
+    InputError where no exporter gives a file that holds, MissingError where the device does not
+    work here; then `out` is as it was.
     """
     out = Path(out)
     require_replaceable(out)
@@ -155,6 +158,9 @@ def ship(
             publish(chosen.artifact, folder / INT8)
         write_golden(folder / GOLDEN, reference, model.origin, seed=seed, seconds=budget / 4)
         found = (exported, simplified, tried, verdict, timings, metrics)
+        kept = chosen if (folder / INT8).exists() else None
+        shipped = as_project(out.resolve().name, model, float32, *found[:3], kept, *found[3:5])
+        (folder / REPORT).write_text(page(shipped), encoding="utf-8")
         manifest = json.dumps(_manifest(model, folder, *found), indent=2) + "\n"
         (folder / MANIFEST).write_text(manifest)
     int8 = open_artifact(out / INT8) if (out / INT8).exists() else None

@@ -149,6 +149,8 @@ class ModelResult:
     """Where its source is defined, else where the config names it."""
     source_hash: str = ""
     weights_hash: str = ""
+    weights_size: int = 0
+    """Bytes of the parameters and buffers in PyTorch; 0 where it is not known."""
     drift: tuple[Drift, ...] = ()
     """What is not of one stage: the signature, a model that the lock does not know."""
     notes: tuple[str, ...] = ()
@@ -177,6 +179,7 @@ class ModelResult:
             "signature": self.signature,
             "source_hash": self.source_hash,
             "weights_hash": self.weights_hash,
+            "weights_size": self.weights_size,
             "holds": self.holds,
             "exit_code": self.exit_code,
             "drift": [vars(d) for d in self.drift],

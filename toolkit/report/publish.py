@@ -11,6 +11,7 @@ from toolkit import atomic
 from toolkit.project.results import ProjectReport
 from toolkit.report.github import summary, workflow_commands
 from toolkit.report.gitlab import code_quality
+from toolkit.report.html.page import page
 from toolkit.report.junit import junit
 
 
@@ -19,13 +20,15 @@ def publish(
     *,
     junit_file: Path | None = None,
     gitlab_file: Path | None = None,
+    html_file: Path | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> None:
     """Write the files; under GitHub Actions, annotations to stderr and the summary of the job.
 
     Raises InputError where a file cannot be written.
     """
-    for path, render in ((junit_file, junit), (gitlab_file, code_quality)):
+    renders = (junit_file, junit), (gitlab_file, code_quality), (html_file, page)
+    for path, render in renders:
         if path is not None:
             with atomic.replacing(path) as scratch:
                 scratch.write_text(render(report), encoding="utf-8")
