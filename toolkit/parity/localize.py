@@ -28,6 +28,7 @@ _MOVED = frozenset(
 )
 """What PyTorch calls those."""
 
+_OF_STEPS = frozenset({"RNN", "GRU", "LSTM"})
 _OF_SHAPES = frozenset({"Shape", "Size"})
 
 
@@ -132,7 +133,7 @@ class Map:
         for step in suspects:
             meant = self._meant(step, lost)
             proven = any(name in changed for name in step.inputs)
-            if meant is None and not proven:
+            if meant is None and not proven and not self._is_lost_within(step, lost):
                 continue
             if first is None or proven:
                 first = step, meant
@@ -146,6 +147,17 @@ class Map:
             if any(n in self.values and not self.values[n].whole for n in step.outputs):
                 return step
         return suspects[0]
+
+    def _is_lost_within(self, step: Step, lost: Sequence[int]) -> bool:
+        """Is it one node for a module of many steps, none of which is its value, some of them lost?
+
+        Of a packed sequence PyTorch computes one step after the other, of as many rows as go on.
+        """
+        return (
+            step.operator in _OF_STEPS
+            and bool(step.module)
+            and any(_far(step.module, self.landmarks[i].module) == 0 for i in lost)
+        )
 
     def departure(self, step: Step, meant: int | None) -> Departure:
         """What is told of a node and the landmark that its value should have been."""
