@@ -124,14 +124,20 @@ def _grade(mutant: Mutant, departure: Any) -> str:
 
     if departure is None:
         return "nowhere"
-    changed = [n for n in mutant.model.graph.node if n.name in mutant.nodes]
+    changed = [n for n in mutant.model.graph.node if _names(n) & {*mutant.nodes}]
     made = {name for n in changed for name in n.output}
     readers = {n.name for n in mutant.model.graph.node if made & set(n.input)}
-    if departure.node in {*mutant.nodes, *readers}:
+    if departure.node in {*(n.name for n in changed), *readers}:
         return "node"
     modules = {path(n) for n in changed} - {""}
     inside = any(f".{departure.module}".endswith(f".{m}") for m in modules)
     return "module" if inside else "elsewhere"
+
+
+def _names(node: onnx.NodeProto) -> set[str]:
+    """Its own, and those of the nodes in its subgraphs: an If, a Loop or a Scan is one node."""
+    inner = (n for a in node.attribute for n in a.g.node)
+    return {node.name}.union(*map(_names, inner))
 
 
 def equivalent(original: Original, mutant: OnnxArtifact) -> tuple[bool, int]:

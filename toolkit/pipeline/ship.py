@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -154,11 +154,11 @@ def ship(
         listener.say(verdict)
         timings = _timings(model, reference, float32, chosen, device, min(budget / 4, 3.0))
         metrics = _metrics(metric, reference, float32, chosen)
+        kept = None
         if chosen and chosen.artifact and chosen.ratio <= 1:
-            publish(chosen.artifact, folder / INT8)
+            kept = replace(chosen, artifact=publish(chosen.artifact, folder / INT8))
         write_golden(folder / GOLDEN, reference, model.origin, seed=seed, seconds=budget / 4)
         found = (exported, simplified, tried, verdict, timings, metrics)
-        kept = chosen if (folder / INT8).exists() else None
         shipped = as_project(out.resolve().name, model, float32, *found[:3], kept, *found[3:5])
         (folder / REPORT).write_text(page(shipped), encoding="utf-8")
         manifest = json.dumps(_manifest(model, folder, *found), indent=2) + "\n"
