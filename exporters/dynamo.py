@@ -20,7 +20,7 @@ from torch.onnx._internal.exporter import _decomp
 from exporters import guards, writing
 from exporters.declared import declaring
 from exporters.example import example, from_above
-from exporters.refusal import refused
+from exporters.refusal import innermost, refused
 from exporters.rewrites import Family
 from toolkit.domain import Choices
 from toolkit.errors import ExportRefused
@@ -92,12 +92,10 @@ def _write(
 ) -> None:
     translations = {op: how for family in families for op, how in family.translations.items()}
     program._guards_code = []  # judged by now; traced once more, they would fix what they ask about
-    # ONNX has no assertions, and of some expressions torch cannot write them.
-    unasserted = torch._dynamo.config.patch(do_not_emit_runtime_asserts=True)
-    try:
-        # With gradients, a branch between two sizes is traced once too often.
-        with unasserted, torch.no_grad():
-            result = torch.onnx.export(
+
+    def translated() -> Any:
+        with torch.no_grad():  # with gradients, a branch between two sizes is traced once too often
+            return torch.onnx.export(
                 program,
                 dynamo=True,
                 verbose=False,
@@ -105,6 +103,16 @@ def _write(
                 custom_translation_table=translations or None,
                 optimize=False,  # `writing` does, after it has seen which weights are one
             )
+
+    try:
+        try:
+            result = translated()
+        except Exception as error:
+            if not isinstance(innermost(error), AssertionError):
+                raise
+            # Of some sizes torch cannot write the assertions, of which ONNX has none (DEIMv2).
+            with torch._dynamo.config.patch(do_not_emit_runtime_asserts=True):
+                result = translated()
         writing.write(result, path, model.signature)
     except Exception as error:
         raise refused(error, model.module) from error

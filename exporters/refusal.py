@@ -72,7 +72,7 @@ def refused(error: BaseException, model: nn.Module) -> ExportRefused:
         return error
     if isinstance(error, OnnxportError):
         return ExportRefused(error.message, error.hint)
-    inner = _innermost(error)
+    inner = innermost(error)
     whole = f"{type(inner).__name__}: {_first_line(inner)}"
     meaning, advice = whole, ""
     for cause in _CAUSES:
@@ -85,7 +85,7 @@ def refused(error: BaseException, model: nn.Module) -> ExportRefused:
     return ExportRefused(message, advice)
 
 
-def _innermost(error: BaseException) -> BaseException:
+def innermost(error: BaseException) -> BaseException:
     while error.__cause__ is not None:
         error = error.__cause__
     return error

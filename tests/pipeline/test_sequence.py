@@ -57,7 +57,7 @@ def test_the_folder_holds_a_bundle_for_each_graph_and_a_manifest(bundle: Sequenc
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_is_an_ordinary_bundle(bundle: SequenceBundle, part: str) -> None:
     names = {p.name for p in (bundle.path / part).iterdir()}
-    expected = {"model.onnx", "manifest.json", "export.log", "report.html"}
+    expected = {"model.onnx", "golden.safetensors", "manifest.json", "export.log", "report.html"}
     assert names - {"model.int8.onnx"} == expected
 
 

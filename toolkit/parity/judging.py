@@ -19,7 +19,7 @@ from dataclasses import replace
 import numpy as np
 
 from toolkit.artifact import Declared
-from toolkit.dtypes import DTYPES
+from toolkit.dtypes import DTYPES, epsilon
 from toolkit.errors import OnnxportError
 from toolkit.parity import special
 from toolkit.parity.cases import Case
@@ -168,13 +168,14 @@ class Judge:
         judgements: tuple[Judgement, ...],
     ) -> tuple[tuple[Judgement, ...], str]:
         """The judgements, and why they do not count where they do not."""
-        if self._reference.has_truth and not any(_is_doubtful(j, got) for j in judgements):
+        faint = _faint(feeds)
+        if self._reference.has_truth and not any(_is_doubtful(j, got, faint) for j in judgements):
             return judgements, ""
         noise = self._reference.noise(case, feeds, expected)
         judgements = self._judged(got, expected, noise)
         if self._is_ill_conditioned(case, feeds, expected, got, noise, judgements):
             return judgements, ILL_CONDITIONED
-        if self._lost < self._appeals and any(_is_doubtful(j, got) for j in judgements):
+        if self._lost < self._appeals and any(_is_doubtful(j, got, faint) for j in judgements):
             judgements = self._appealed(case, feeds, expected, got, noise, judgements)
         return judgements, ""
 
@@ -266,9 +267,18 @@ class Judge:
             return None
 
 
-def _is_doubtful(judgement: Judgement, got: Arrays) -> bool:
+def _faint(feeds: Arrays) -> float:
+    """Half an ulp of the largest number that is fed: where terms cancel, that much may be left.
+
+    The covariance of equal rows is 0 in float64, and the square of a rounding elsewhere.
+    """
+    floats = [a for a in feeds.values() if DTYPES[str(a.dtype)].kind == "f"]
+    return max((epsilon(str(a.dtype)) / 2 * scale(a.astype(np.float64)) for a in floats), default=0)
+
+
+def _is_doubtful(judgement: Judgement, got: Arrays, faint: float) -> bool:
     """Worth asking how far the reference itself can tell: a near miss, or whole numbers (ties)."""
     if judgement.holds:
         return False
     whole = DTYPES[str(got[judgement.output].dtype)].kind != "f"
-    return whole or judgement.ratio < _HOPELESS
+    return whole or judgement.ratio < _HOPELESS or judgement.error <= faint

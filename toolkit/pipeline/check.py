@@ -103,6 +103,9 @@ def check(
 
     Raises InputError where the original refuses its own domain or is not deterministic.
     """
+    folder = Path(reduced) if reduced is not None else None
+    if folder:
+        require_replaceable(folder)
     if not is_file(subject) and is_file(against) and not is_golden(against):
         subject, against = against, subject
         runtime, against_runtime = against_runtime, runtime
@@ -111,9 +114,6 @@ def check(
     if against is None and artifact is None:
         raise UsageError("there is nothing to hold it against", "name it: --against SOURCE|FILE")
     asked = Asked(signature, weights, data, examples, against_runtime, against_device)
-    folder = Path(reduced) if reduced is not None else None
-    if folder:
-        require_replaceable(folder)
     with ExitStack() as stack:
         original = opened_reference(against, artifact, asked, stack)
         reference, name = original.reference, original.name
