@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check format slow hostile gpu browser bench coverage clean
+.PHONY: demo test check format slow hostile gpu browser bench coverage mutation clean
 
 demo: $(READY)
 	$(BIN)/python samples/digits_cnn.py --out build/digits_cnn
@@ -39,6 +39,9 @@ bench: $(READY)
 
 coverage: $(READY)
 	$(BIN)/python benchmarks/coverage.py
+
+mutation: $(READY)
+	$(BIN)/python benchmarks/mutation.py --locate
 
 clean:
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache *.egg-info
