@@ -192,7 +192,7 @@ def test_other_axes_show_the_same_cases(page: chromium.Page, file: Path) -> None
         const table = document.querySelector('.grid table');
         const cases = [...table.querySelectorAll('tbody td')].flatMap((c) => c.cases).length;
         return [...axes, cases, table.rows[0].cells.length - 1]; }"""
-    assert page.evaluate(f"({turn})('values')") == ["values", "tokens", 128, 5]
+    assert page.evaluate(f"({turn})('values')") == ["values", "tokens", 128, 8]
     assert page.evaluate(f"({turn})('tokens')") == ["tokens", "values", 128, 11]
     assert page.evaluate(f"({turn})('batch')") == ["batch", "values", 128, 8]
 
