@@ -7,8 +7,10 @@ changes its mind is one that the parity check must try.
 
 from __future__ import annotations
 
+import linecache
 import logging
 import re
+import sys
 import traceback
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -233,6 +235,27 @@ def _sizes(
                 yield name, size
 
 
+class Guard(NamedTuple):
+    """What torch noted, and the code and the lines that were running, innermost first."""
+
+    text: str
+    stack: Sequence[tuple[CodeType, int]]
+
+    @property
+    def functions(self) -> Frames:
+        return [code for code, _ in self.stack]
+
+    @property
+    def line(self) -> str:
+        """The user's innermost; looked up when it is asked for, as most guards never are."""
+        for code, number in self.stack:
+            users = not code.co_filename.startswith(_NOT_THE_USERS)
+            text = linecache.getline(code.co_filename, number).strip() if users else ""
+            if text:
+                return f"{Path(code.co_filename).name} line {number}: {text}"
+        return ""
+
+
 class Watch(logging.Handler):
     """Reads off torch's log the symbol of each axis, and the user's line behind each guard."""
 
@@ -241,45 +264,38 @@ class Watch(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.INFO)
         self.symbols: dict[tuple[int, int], str] = {}
-        self.guards: list[tuple[str, str]] = []
-        self.functions: list[Frames] = []
-        """Of each guard the functions that were running, innermost first."""
+        self.guards: list[Guard] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         message = record.getMessage()
         if found := self._SYMBOL.match(message):
             self.symbols[int(found[2]), int(found[3])] = found[1]
         elif "[guard added]" in message:
-            self.guards.append((message.partition("[guard added]")[0], _user_line()))
-            self.functions.append([f.f_code for f, _ in traceback.walk_stack(None)])
+            stack = [(f.f_code, line) for f, line in traceback.walk_stack(sys._getframe())]
+            self.guards.append(Guard(message.partition("[guard added]")[0], stack))
 
     def line(self, limit: Limit, signature: Signature) -> str:
         """The line of the first guard on any axis that the dimension names."""
-        lines = (self.guards[at][1] for at in self._on(limit, signature))
-        return next(filter(None, lines), "")
+        return next(filter(None, (guard.line for guard in self._on(limit, signature))), "")
 
     def narrowing(self, limit: Limit, signature: Signature) -> list[Frames]:
         """The functions in which a guard on the dimension was made."""
-        return [self.functions[at] for at in self._on(limit, signature)]
+        return [guard.functions for guard in self._on(limit, signature)]
 
     def behind(self, doubts: Sequence[str]) -> list[Frames]:
         """The functions in which these guards were made."""
-        return [
-            functions
-            for (text, _), functions in zip(self.guards, self.functions, strict=True)
-            if any(doubt in text for doubt in doubts)
-        ]
+        return [g.functions for g in self.guards if any(doubt in g.text for doubt in doubts)]
 
-    def _on(self, limit: Limit, signature: Signature) -> Iterator[int]:
+    def _on(self, limit: Limit, signature: Signature) -> Iterator[Guard]:
         symbols = {
             self.symbols.get((i, axis), "?")
             for i, spec in enumerate(signature.inputs)
             for axis, name in enumerate(spec.shape)
             if name == limit.dim.name
         }
-        for at, (text, _) in enumerate(self.guards):
-            if symbols & set(re.findall(r"\w+", text)):
-                yield at
+        for guard in self.guards:
+            if symbols & set(re.findall(r"\w+", guard.text)):
+                yield guard
 
 
 @contextmanager
@@ -296,10 +312,3 @@ def watching() -> Iterator[Watch]:
     finally:
         logger.handlers, logger.propagate = handlers, propagate
         logger.setLevel(level)
-
-
-def _user_line() -> str:
-    for frame in reversed(traceback.extract_stack()):
-        if not frame.filename.startswith(_NOT_THE_USERS) and frame.line:
-            return f"{Path(frame.filename).name} line {frame.lineno}: {frame.line}"
-    return ""
