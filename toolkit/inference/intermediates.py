@@ -19,7 +19,7 @@ import numpy as np
 
 from toolkit import plugins
 from toolkit.artifact import OnnxArtifact, open_artifact, read_graph
-from toolkit.isolation import Worker
+from toolkit.inference.isolated import call_alone
 from toolkit.parity.sketch import Sketch
 
 if TYPE_CHECKING:
@@ -45,16 +45,8 @@ def values(
     Raises InputError where the runtime refuses the graph or the feed, StageCrashed where it dies
     or takes longer than `timeout` seconds.
     """
-    with Worker(f"{runtime} on '{artifact.path.name}'") as worker:
-        reply = worker.call(
-            f"{__name__}:_values",
-            feeds,
-            timeout=timeout,
-            path=str(artifact.path),
-            signature=str(artifact.signature),
-            runtime=runtime,
-            device=device,
-        )
+    target = f"{__name__}:_values"
+    reply = call_alone(target, artifact, feeds, runtime=runtime, timeout=timeout, device=device)
     return {name: Sketch(tuple(shape), reply.arrays[name]) for name, shape in reply.value.items()}
 
 
@@ -67,16 +59,9 @@ def arrays(
     timeout: float,
 ) -> dict[str, np.ndarray]:
     """The values of these names, whole. Raises as `values` does."""
-    with Worker(f"{runtime} on '{artifact.path.name}'") as worker:
-        found = worker.call(
-            f"{__name__}:_arrays",
-            feeds,
-            timeout=timeout,
-            path=str(artifact.path),
-            signature=str(artifact.signature),
-            runtime=runtime,
-            names=list(names),
-        ).arrays
+    target = f"{__name__}:_arrays"
+    reply = call_alone(target, artifact, feeds, runtime=runtime, timeout=timeout, names=list(names))
+    found = reply.arrays
     return {name: found[name] for name in names if name in found}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from toolkit import plugins
 from toolkit.artifact import OnnxArtifact, open_artifact
 from toolkit.errors import StageCrashed
-from toolkit.isolation import Worker
+from toolkit.isolation import Reply, Worker
 
 _HERE = __name__
 _LOAD_LIMIT = 600.0
@@ -68,6 +68,32 @@ class IsolatedSession:
             device=self.device,
         )
         return str(reply.value)
+
+
+def call_alone(
+    target: str,
+    artifact: OnnxArtifact,
+    feeds: Mapping[str, np.ndarray],
+    *,
+    runtime: str,
+    timeout: float,
+    **options: Any,
+) -> Reply:
+    """One call of `target` (`module:function`) about a file, in a child of its own.
+
+    It gets the feeds, and by name the file's path, its signature as text, the runtime and
+    `options`. Raises as `Worker.call` does.
+    """
+    with Worker(f"{runtime} on '{artifact.path.name}'") as worker:
+        return worker.call(
+            target,
+            feeds,
+            timeout=timeout,
+            path=str(artifact.path),
+            signature=str(artifact.signature),
+            runtime=runtime,
+            **options,
+        )
 
 
 def require_loadable(artifact: OnnxArtifact) -> None:

@@ -57,6 +57,15 @@ class Landmark:
     """Which of this operator's values in this module it is; -1 for a weight."""
 
 
+def depending(inputs: Iterable[str], steps: Iterable[Step]) -> set[str]:
+    """These inputs and all values that are made of them."""
+    found = set(inputs)
+    for step in steps:
+        if not found.isdisjoint(step.inputs):
+            found.update(step.outputs)
+    return found
+
+
 @dataclass
 class Map:
     """The values of a graph beside the landmarks of its original.
@@ -174,11 +183,7 @@ class Map:
 
     def live(self) -> set[str]:
         """Values that depend on the input; what is made of weights alone is told by the weights."""
-        live = set(self.inputs)
-        for step in self.steps:
-            if not live.isdisjoint(step.inputs):
-                live.update(step.outputs)
-        return live
+        return depending(self.inputs, self.steps)
 
     def _suspects(self, wrong: Iterable[str]) -> list[Step]:
         """All between the wrong outputs and what is still right before them, in graph order."""

@@ -69,16 +69,13 @@ class Inside:
         """The outputs, by the file's names, that are not what the original returns."""
         expected = self.expected
         names = matched([s.name for s in self.reference.signature.outputs], self.artifact.outputs)
-        tolerance, wrong = self.tolerance, []
+        wrong = []
         for name, plain in expected.plain.items():
             theirs = names.get(name, name)
             if theirs in found:
                 truth = Sketch.of(expected.truth[name])
-                atol = tolerance.factor * yardstick(truth, Sketch.of(plain), str(plain.dtype))
-                rtol = 0.0
-                if tolerance.explicit:
-                    atol, rtol = tolerance.atol or 0.0, tolerance.rtol or 0.0
-                if not found[theirs].within(truth, atol, rtol):
+                unit = yardstick(truth, Sketch.of(plain), str(plain.dtype))
+                if not found[theirs].within(truth, *allowed(self.tolerance, unit)):
                     wrong.append(theirs)
         return wrong
 
@@ -86,6 +83,13 @@ class Inside:
 def left(end: float) -> float:
     """Seconds until then, and always enough for something small."""
     return max(1.0, end - time.perf_counter())
+
+
+def allowed(tolerance: Tolerance, unit: float) -> tuple[float, float]:
+    """The absolute and the relative error that a tolerance allows where `unit` is the yardstick."""
+    if tolerance.explicit:
+        return tolerance.atol or 0.0, tolerance.rtol or 0.0
+    return tolerance.factor * unit, 0.0
 
 
 def yardstick(truth: Sketch, plain: Sketch | None, dtype: str) -> float:

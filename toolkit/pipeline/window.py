@@ -12,12 +12,13 @@ import numpy as np
 
 from toolkit import plugins
 from toolkit.artifact import OnnxArtifact, open_artifact, read_model
-from toolkit.isolation import Worker
+from toolkit.inference.isolated import call_alone
 from toolkit.optimize.cutting import before, cut, upstream
 from toolkit.optimize.places import steps
+from toolkit.parity.localize import depending
 from toolkit.parity.sketch import Sketch
 from toolkit.parity.verdict import Tolerance
-from toolkit.pipeline.insides import yardstick
+from toolkit.pipeline.insides import allowed, yardstick
 
 
 def window(
@@ -36,16 +37,8 @@ def window(
     most optimized level; from there nodes are added backwards until they alone show it, and those
     that were not needed are dropped one by one.
     """
-    with Worker(f"{runtime} on '{artifact.path.name}'") as worker:
-        reply = worker.call(
-            f"{__name__}:_window",
-            feeds,
-            timeout=seconds,
-            path=str(artifact.path),
-            signature=str(artifact.signature),
-            runtime=runtime,
-            tolerance=asdict(tolerance),
-        )
+    target, options = f"{__name__}:_window", {"tolerance": asdict(tolerance)}
+    reply = call_alone(target, artifact, feeds, runtime=runtime, timeout=seconds, **options)
     if not reply.value:
         return 0
     names, nodes, output = reply.value
@@ -104,10 +97,7 @@ class _Search:
         assert isinstance(found, plugins.Optimizing)
         self._runtime = found
         self._feeds = dict(feeds)
-        self._live = set(feeds)
-        for step in self.graph:
-            if not self._live.isdisjoint(step.inputs):
-                self._live.update(step.outputs)
+        self._live = depending(feeds, self.graph)
         every = [name for step in self.graph for name in step.outputs if name]
         whole = cut(self._model, range(len(self.graph)), feeds, every)
         self._values = {**feeds, **self._run(whole, self._feeds, found.levels[0])}
@@ -138,11 +128,8 @@ class _Search:
         plain, optimized = (
             Sketch.of(self._run(part, fed, level)[output]) for level in (levels[0], levels[-1])
         )
-        allowed = self._tolerance
-        atol, rtol = allowed.factor * yardstick(plain, None, "float32"), 0.0
-        if allowed.explicit:
-            atol, rtol = allowed.atol or 0.0, allowed.rtol or 0.0
-        return not optimized.within(plain, atol, rtol)
+        limits = allowed(self._tolerance, yardstick(plain, None, "float32"))
+        return not optimized.within(plain, *limits)
 
     def _run(
         self, model: Any, feeds: Mapping[str, np.ndarray], level: str
