@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from toolkit.dtypes import DTYPES, epsilon
+from toolkit.parity.metrics import scale
 from toolkit.parity.reference import Expectation, Noise
 from toolkit.parity.verdict import Tolerance
 
@@ -26,11 +27,6 @@ def unstable(expected: Expectation, noise: Noise) -> set[str]:
             if noise.spread[name] > lost > 0.0:
                 found.add(name)
     return found
-
-
-def scale(truth: np.ndarray) -> float:
-    """The largest finite magnitude; 0.0 where there is none."""
-    return float(np.abs(truth[np.isfinite(truth)]).max(initial=0.0))
 
 
 def sums(terms: int, factor: float = Tolerance.factor) -> tuple[float, float]:

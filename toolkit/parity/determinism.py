@@ -10,7 +10,7 @@ import numpy as np
 from toolkit import examples
 from toolkit.dtypes import DTYPES, epsilon
 from toolkit.errors import InputError
-from toolkit.parity.metrics import max_abs_error
+from toolkit.parity.metrics import max_abs_error, scale
 from toolkit.plugins import Session
 
 if TYPE_CHECKING:
@@ -44,9 +44,7 @@ def require_deterministic(model: LoadedModel, session: Session) -> None:
 def _allowed(array: np.ndarray) -> float:
     if DTYPES[str(array.dtype)].kind != "f":
         return 0.0
-    wide = np.abs(array.astype(np.float64))
-    scale = float(wide[np.isfinite(wide)].max(initial=0.0))
-    return scale * epsilon(str(array.dtype)) * _ORDER_OF_SUMS
+    return scale(array.astype(np.float64)) * epsilon(str(array.dtype)) * _ORDER_OF_SUMS
 
 
 def _first_random_module(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from toolkit.dtypes import DTYPES
+from toolkit.parity.metrics import decibels
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,6 @@ def _fidelity(
     name: str, signal: float, noise: float, dot: float, other: float, rows: float, same: float
 ) -> Fidelity:
     lengths = float(np.sqrt(signal * other))
-    if noise == 0.0:
-        sqnr = float("inf")
-    else:
-        sqnr = 10.0 * float(np.log10(signal / noise)) if signal else 0.0
     cosine = dot / lengths if lengths else float(noise == 0.0)
     top1 = same / rows if same >= 0 else None
-    return Fidelity(name, sqnr, cosine, top1, int(rows))
+    return Fidelity(name, decibels(signal, noise), cosine, top1, int(rows))

@@ -23,8 +23,9 @@ from toolkit.dtypes import DTYPES, epsilon
 from toolkit.errors import OnnxportError
 from toolkit.parity import special
 from toolkit.parity.cases import Case
-from toolkit.parity.conditioning import scale, sums, unstable
+from toolkit.parity.conditioning import sums, unstable
 from toolkit.parity.declared import output_problems
+from toolkit.parity.metrics import scale
 from toolkit.parity.reference import Arrays, Expectation, Noise, Reference
 from toolkit.parity.results import CaseResult
 from toolkit.parity.valid import suspects

@@ -82,7 +82,7 @@ class Measuring:
             max(metrics.max_ulps(r, c, str(plain.dtype)), before.ulps if before else 0.0),
             max(metrics.max_abs_error(r, c), before.max_abs if before else 0.0),
             max(metrics.max_rel_error(r, c), before.max_rel if before else 0.0),
-            _decibels(sums.signal, sums.noise),
+            metrics.decibels(sums.signal, sums.noise),
             _cosine(sums),
             top1,
             topk,
@@ -93,12 +93,6 @@ class Measuring:
 
     def result(self) -> tuple[Measures, ...]:
         return tuple(self._found.values())
-
-
-def _decibels(signal: float, noise: float) -> float:
-    if noise == 0.0:
-        return float("inf")
-    return 10.0 * float(np.log10(signal / noise)) if signal else 0.0
 
 
 def _cosine(sums: _Sums) -> float:

@@ -22,6 +22,18 @@ def max_abs_error(reference: np.ndarray, candidate: np.ndarray) -> float:
         return float(np.where(r == c, 0.0, np.abs(r - c)).max())
 
 
+def scale(array: np.ndarray) -> float:
+    """The largest finite magnitude of floats; 0.0 where there is none."""
+    return float(np.abs(array[np.isfinite(array)]).max(initial=0.0))
+
+
+def decibels(signal: float, noise: float) -> float:
+    """10 log10(signal / noise) of two sums of squares; inf without noise, 0.0 without signal."""
+    if noise == 0.0:
+        return float("inf")
+    return 10.0 * float(np.log10(signal / noise)) if signal else 0.0
+
+
 def worst_index(reference: np.ndarray, candidate: np.ndarray) -> tuple[int, ...]:
     """Where |r - c| is largest, the first such place; () for scalars and empty arrays."""
     r, c = reference.astype(np.float64), candidate.astype(np.float64)

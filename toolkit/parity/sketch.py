@@ -8,6 +8,8 @@ from math import inf
 
 import numpy as np
 
+from toolkit.parity.metrics import scale
+
 _MOST = 1 << 14
 """Elements of a value that are kept; of larger ones a sample, the same for all of one size."""
 
@@ -38,8 +40,7 @@ class Sketch:
     @property
     def scale(self) -> float:
         """The largest finite magnitude."""
-        finite = self.elements[np.isfinite(self.elements)]
-        return float(np.abs(finite).max(initial=0.0))
+        return scale(self.elements)
 
     @property
     def telling(self) -> bool:

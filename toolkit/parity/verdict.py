@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from toolkit.dtypes import DTYPES, epsilon, smallest_normal
-from toolkit.parity.metrics import max_abs_error
+from toolkit.parity.metrics import max_abs_error, scale
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def judge(
         return _judge_explicit(output, expected, got, error, tolerance)
     yardstick = max(
         max_abs_error(expected, _wide(plain)[finite]),
-        tolerance.floor_ulps * epsilon(str(plain.dtype)) * _scale(expected),
+        tolerance.floor_ulps * epsilon(str(plain.dtype)) * scale(expected),
         smallest_normal(str(plain.dtype)),  # a runtime may take what is smaller for zero
         noise,
     )
@@ -123,10 +123,6 @@ def unsettled(plain: np.ndarray, samples: Sequence[np.ndarray]) -> np.ndarray:
 
 def _wide(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float64)
-
-
-def _scale(array: np.ndarray) -> float:
-    return float(np.abs(array).max(initial=0.0))
 
 
 def _judge_exact(
