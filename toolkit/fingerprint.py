@@ -82,9 +82,14 @@ def _user_files() -> Iterator[Path]:
     """Every file of Python that is loaded and not installed, and all of this project's own."""
     for name in _OWN:
         yield from (Path(__file__).parents[1] / name).rglob("*.py")
+    yield from (p for name, p in loaded_files() if name.partition(".")[0] not in _OWN)
+
+
+def loaded_files() -> Iterator[tuple[str, Path]]:
+    """Modules that are loaded from files of Python and not installed, by name."""
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if not file or name.partition(".")[0] in _OWN or file.startswith(_INSTALLED):
-            continue
-        if (path := Path(file)).suffix == ".py" and path.is_file():
-            yield path
+        if file and not file.startswith(_INSTALLED):
+            path = Path(file)
+            if path.suffix == ".py" and path.is_file():
+                yield name, path

@@ -21,7 +21,7 @@ from toolkit.isolation import Worker
 from toolkit.progress import SILENT, Listener
 from toolkit.project import lock as locks
 from toolkit.project.config import ModelConfig, ProjectConfig, read_config
-from toolkit.project.lines import Place, definition
+from toolkit.project.lines import Place, place_of
 from toolkit.project.results import DRIFTS, HOLDS, Failure, ModelResult, ProjectReport, StageResult
 from toolkit.quantization.cpu import describe
 
@@ -213,6 +213,4 @@ def _unpacked(array: np.ndarray) -> Any:
 
 def _place(model: ModelConfig, project: ProjectConfig, root: Path) -> Place:
     source = model.source if isinstance(model.source, str) else ""
-    path, line = definition(source, project.folder) or (project.path, model.line)
-    path = path.resolve()
-    return Place(Path(os.path.relpath(path, root)).as_posix(), line)
+    return place_of(source, project.folder, root, (project.path, model.line))

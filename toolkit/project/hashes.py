@@ -10,19 +10,17 @@ import ast
 import hashlib
 import importlib.util
 import sys
-import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit.artifact import PROVENANCE_KEY, OnnxArtifact, read_graph
+from toolkit.fingerprint import loaded_files
 
 if TYPE_CHECKING:
     from types import ModuleType
 
     from toolkit.model import LoadedModel
-
-_INSTALLED = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
 
 
 def content(artifact: OnnxArtifact) -> str:
@@ -52,7 +50,7 @@ def source(model: LoadedModel) -> str:
 
     What is installed is left out: versions tell of it. "" where nothing is left.
     """
-    files, found = dict(_files()), dict[str, Path]()
+    files, found = dict(loaded_files()), dict[str, Path]()
     place = model.origin.rpartition(":")[0]
     waiting = {place, *(type(module).__module__ for module in model.module.modules())}
     waiting |= {n for n, path in files.items() if path.name == Path(place).name}
@@ -64,14 +62,6 @@ def source(model: LoadedModel) -> str:
         waiting |= set(_imports(files[name], sys.modules[name]))
     texts = {path.read_bytes().replace(b"\r\n", b"\n") for path in found.values()}
     return hashlib.sha256(b"".join(sorted(texts))).hexdigest() if texts else ""
-
-
-def _files() -> Iterator[tuple[str, Path]]:
-    """Modules that are loaded from files of Python and not installed."""
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if file and file.endswith(".py") and not file.startswith(_INSTALLED):
-            yield name, Path(file)
 
 
 def _imports(path: Path, module: ModuleType) -> Iterator[str]:

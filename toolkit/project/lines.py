@@ -7,6 +7,7 @@ None.
 from __future__ import annotations
 
 import ast
+import os
 import re
 import tomllib
 from collections.abc import Iterator
@@ -73,6 +74,12 @@ def definition(source: str, folder: Path) -> tuple[Path, int] | None:
     except (SyntaxError, UnicodeDecodeError):
         return path, 1
     return path, next((n.lineno for n in tree.body if name in _defined(n)), 1)
+
+
+def place_of(source: str, folder: Path, root: Path, otherwise: tuple[Path, int]) -> Place:
+    """Where a source is defined, else `otherwise` (a path and a line), relative to `root`."""
+    path, line = definition(source, folder) or otherwise
+    return Place(Path(os.path.relpath(path.resolve(), root)).as_posix(), line)
 
 
 def _defined(node: ast.stmt) -> list[str]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from toolkit import versions
 from toolkit.errors import OnnxportError
 from toolkit.parity.results import ParityReport
-from toolkit.project.lines import Place, definition
+from toolkit.project.lines import Place, place_of
 from toolkit.project.results import Failure, ModelResult, ProjectReport, StageResult
 from toolkit.quantization.cpu import describe
 
@@ -45,5 +44,4 @@ def as_project(
 
 
 def _place(model: str, source: str, root: Path) -> Place:
-    path, line = definition(source, Path.cwd()) or (Path(model), 1)
-    return Place(Path(os.path.relpath(path.resolve(), root)).as_posix(), line)
+    return place_of(source, Path.cwd(), root, (Path(model), 1))
