@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import toolkit
-from toolkit.errors import UsageError
+from toolkit.errors import InputError, UsageError
 
 SIGNATURE = "x: float32[n, 4]; where n = 1..9"
 
@@ -79,6 +79,14 @@ def test_a_failure_is_saved_and_replays_exactly(file: Path, tmp_path: Path) -> N
     assert by_file.failures[0].judgements == by_text.failures[0].judgements
     assert by_file.failures[0].reason == report.smallest.reason
     assert by_file.to_dict()["failures"][0]["case"] == str(saved)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut short", b"no archive"])
+def test_a_damaged_case_is_refused(content: bytes, file: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "case.npz"
+    damaged.write_bytes(content)
+    with pytest.raises(InputError, match="is not an array file"):
+        toolkit.check(file, against=Steps(1.0), case=str(damaged))
 
 
 def test_nothing_is_saved_where_all_holds(file: Path, tmp_path: Path) -> None:

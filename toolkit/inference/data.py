@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,26 +92,31 @@ def _enough(data: Data, count: int, size: int) -> int:
 
 def open_data(path: Path | str, signature: Signature) -> Data:
     """Open `.npy` or `.npz` for a model. Raises InputError where names or row counts do not fit."""
+    return from_arrays(read_arrays(path, [s.name for s in signature.inputs]), signature)
+
+
+def read_arrays(path: Path | str, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """The arrays of an `.npz` by name, or that of an `.npy` under the only one of `names`.
+
+    What is not compressed is mapped and not read. Raises InputError where there are none.
+    """
     path = Path(path)
-    names = [s.name for s in signature.inputs]
     if not path.is_file():
         raise InputError(f"there is no file '{path}'", "name an .npy or .npz file")
     try:
         if path.suffix == ".npz":
-            arrays = _read_npz(path)
-        else:
-            if len(names) > 1:
-                raise InputError(
-                    f"'{path}' holds one array, the model has the inputs {', '.join(names)}",
-                    "save them with np.savez(path, " + ", ".join(f"{n}=..." for n in names) + ")",
-                )
-            arrays = {names[0]: np.lib.format.open_memmap(path, mode="r")}
+            return _read_npz(path)
+        if len(names) > 1:
+            raise InputError(
+                f"'{path}' holds one array, the model has the inputs {', '.join(names)}",
+                "save them with np.savez(path, " + ", ".join(f"{n}=..." for n in names) + ")",
+            )
+        return {names[0]: np.lib.format.open_memmap(path, mode="r")}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(
             f"'{path}' is not an array file: {str(error).splitlines()[0][:200]}",
             "write it with np.save or np.savez, without objects",
         ) from error
-    return from_arrays(arrays, signature)
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray], signature: Signature) -> Data:

@@ -12,9 +12,9 @@ import numpy as np
 
 from toolkit import atomic
 from toolkit.artifact import OnnxArtifact
-from toolkit.errors import InputError, UsageError
+from toolkit.errors import UsageError
 from toolkit.examples import Feeds
-from toolkit.inference.data import Data
+from toolkit.inference.data import Data, read_arrays
 from toolkit.parity.cases import GIVEN, Case, plan
 from toolkit.parity.compare import compare, smallest
 from toolkit.parity.dependence import idle_problems
@@ -280,11 +280,8 @@ def _one(text: str, reference: Reference) -> list[Case]:
     """The case of a text, or of a file of arrays, which then is the only given example."""
     if not text.endswith(".npz"):
         return [Case.parse(text, reference.signature)]
-    try:
-        with np.load(text, allow_pickle=False) as found:
-            feeds = {name: found[name] for name in found.files}
-    except (OSError, ValueError) as error:
-        raise InputError(f"'{text}' is no file of arrays", "check --save writes one") from error
+    names = [s.name for s in reference.signature.inputs]
+    feeds = {name: np.array(array) for name, array in read_arrays(text, names).items()}
     sizes = reference.signature.validate(feeds)
     reference.given = (feeds,)
     return [Case(tuple(sizes.items()), GIVEN, 0, origin=text)]
