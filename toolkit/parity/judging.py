@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -48,6 +49,15 @@ DROWNED = "ill-conditioned here, the error of PyTorch itself is as large as what
 _FORM = ("dtype", "shape")
 
 
+class Hearing(NamedTuple):
+    """A case before the judge: what was fed, what is expected, what came."""
+
+    case: Case
+    feeds: Arrays
+    expected: Expectation
+    got: Arrays
+
+
 class Judge:
     """Judges cases of one candidate against one reference.
 
@@ -76,9 +86,10 @@ class Judge:
         self, case: Case, feeds: Arrays, expected: Expectation, got: Mapping[str, np.ndarray]
     ) -> CaseResult:
         """The verdict on what a candidate returned for a case."""
-        result = self._heard(case, feeds, expected, got)
+        it = Hearing(case, feeds, expected, got)
+        result = self._heard(it)
         if not result.holds:
-            return replace(result, only_where=self._only_where(feeds, expected, got, result))
+            return replace(result, only_where=self._only_where(it, result))
         if self._is_blank(feeds):
             return replace(result, excused=BLANK)
         drowned = result.proven and not self._tolerance.explicit and self._drowned(expected)
@@ -93,65 +104,55 @@ class Judge:
             and not any(feeds[mask].any() for mask in masked.values())
         )
 
-    def _only_where(
-        self, feeds: Arrays, expected: Expectation, got: Arrays, result: CaseResult
-    ) -> str:
+    def _only_where(self, it: Hearing, result: CaseResult) -> str:
         """The mask whose zeros are the only positions that fail, if there is one."""
         signature = self._reference.signature
         failing = {j.output for j in result.judgements if not j.holds}
         if result.problem or signature.valid:
             return ""
-        for mask, counted in suspects(signature, feeds).items():
+        for mask, counted in suspects(signature, it.feeds).items():
             if failing <= counted.keys():
-                again = self._judged(got, expected, None, counted)
+                again = self._judged(it.got, it.expected, None, counted)
                 if all(j.holds for j in again if j.output in failing):
                     return mask
         return ""
 
-    def _heard(
-        self, case: Case, feeds: Arrays, expected: Expectation, got: Mapping[str, np.ndarray]
-    ) -> CaseResult:
-        if missing := sorted(set(expected.plain) ^ set(got)):
+    def _heard(self, it: Hearing) -> CaseResult:
+        if missing := sorted(set(it.expected.plain) ^ set(it.got)):
             text = f"'{missing[0]}' is an output of one and not of the other"
-            return CaseResult(case, problem=text)
-        promises = output_problems(self._declared, got, dict(case.sizes))
+            return CaseResult(it.case, problem=text)
+        promises = output_problems(self._declared, it.got, dict(it.case.sizes))
         problem = promises[0] if promises else ""
-        judgements = self._judged(got, expected)
-        if case.fill in special.SPECIAL:
-            return self._at_special(case, feeds, expected, got, judgements, problem)
+        judgements = self._judged(it.got, it.expected)
+        if it.case.fill in special.SPECIAL:
+            return self._at_special(it, judgements, problem)
         excused = ""
         if not self._tolerance.explicit:
-            judgements, excused = self._reheard(case, feeds, expected, got, judgements)
-        return CaseResult(case, judgements, problem, excused="" if problem else excused)
+            judgements, excused = self._reheard(it, judgements)
+        return CaseResult(it.case, judgements, problem, excused="" if problem else excused)
 
     def _at_special(
-        self,
-        case: Case,
-        feeds: Arrays,
-        expected: Expectation,
-        got: Arrays,
-        judgements: tuple[Judgement, ...],
-        problem: str,
+        self, it: Hearing, judgements: tuple[Judgement, ...], problem: str
     ) -> CaseResult:
         if problem or all(j.holds for j in judgements):
-            return CaseResult(case, judgements, problem)
-        noise = self._reference.noise(case, feeds, expected)
-        judgements = self._judged(got, expected, noise)
+            return CaseResult(it.case, judgements, problem)
+        noise = self._reference.noise(it.case, it.feeds, it.expected)
+        judgements = self._judged(it.got, it.expected, noise)
         if all(j.holds for j in judgements) or any(j.kind in _FORM for j in judgements):
-            return CaseResult(case, judgements)
-        if self._is_ill_conditioned(case, feeds, expected, got, noise, judgements):
-            return CaseResult(case, judgements, excused=ILL_CONDITIONED)
+            return CaseResult(it.case, judgements)
+        if self._is_ill_conditioned(it, noise, judgements):
+            return CaseResult(it.case, judgements, excused=ILL_CONDITIONED)
         excused = special.excuse(
-            case.fill,
-            feeds,
-            expected,
-            got,
+            it.case.fill,
+            it.feeds,
+            it.expected,
+            it.got,
             reference=self._reference,
             judged=lambda found, held, counted: self._judged(found, held, noise, counted),
-            graph=lambda: self._in_dtypes(self._run_exact(feeds), expected),
-            ordered=self._ordered(),
+            graph=lambda: self._in_dtypes(self._run_exact(it.feeds), it.expected),
+            ordered=self._ordered,
         )
-        return CaseResult(case, judgements, excused=excused)
+        return CaseResult(it.case, judgements, excused=excused)
 
     def _in_dtypes(self, graph: Arrays | None, expected: Expectation) -> Arrays | None:
         """What a graph gave in float64, rounded to the outputs' own precision."""
@@ -161,23 +162,18 @@ class Judge:
             return {n: graph[n].astype(a.dtype) for n, a in expected.plain.items()}
 
     def _reheard(
-        self,
-        case: Case,
-        feeds: Arrays,
-        expected: Expectation,
-        got: Arrays,
-        judgements: tuple[Judgement, ...],
+        self, it: Hearing, judgements: tuple[Judgement, ...]
     ) -> tuple[tuple[Judgement, ...], str]:
         """The judgements, and why they do not count where they do not."""
-        faint = _faint(feeds)
-        if self._reference.has_truth and not any(_is_doubtful(j, got, faint) for j in judgements):
+        faint = _faint(it.feeds)
+        if self._reference.has_truth and not any(_is_doubtful(j, it, faint) for j in judgements):
             return judgements, ""
-        noise = self._reference.noise(case, feeds, expected)
-        judgements = self._judged(got, expected, noise)
-        if self._is_ill_conditioned(case, feeds, expected, got, noise, judgements):
+        noise = self._reference.noise(it.case, it.feeds, it.expected)
+        judgements = self._judged(it.got, it.expected, noise)
+        if self._is_ill_conditioned(it, noise, judgements):
             return judgements, ILL_CONDITIONED
-        if self._lost < self._appeals and any(_is_doubtful(j, got, faint) for j in judgements):
-            judgements = self._appealed(case, feeds, expected, got, noise, judgements)
+        if self._lost < self._appeals and any(_is_doubtful(j, it, faint) for j in judgements):
+            judgements = self._appealed(it, noise, judgements)
         return judgements, ""
 
     def _drowned(self, expected: Expectation) -> bool:
@@ -190,29 +186,18 @@ class Judge:
         )
 
     def _is_ill_conditioned(
-        self,
-        case: Case,
-        feeds: Arrays,
-        expected: Expectation,
-        got: Arrays,
-        noise: Noise,
-        judgements: tuple[Judgement, ...],
+        self, it: Hearing, noise: Noise, judgements: tuple[Judgement, ...]
     ) -> bool:
         failing = {j.output for j in judgements if not j.holds}
-        if not failing & unstable(expected, noise):
+        if not failing & unstable(it.expected, noise):
             return False
-        further = self._reference.noise(case, feeds, expected, weights=True)
-        return all(j.holds for j in self._judged(got, expected, further))
+        further = self._reference.noise(it.case, it.feeds, it.expected, weights=True)
+        return all(j.holds for j in self._judged(it.got, it.expected, further))
 
     def _appealed(
-        self,
-        case: Case,
-        feeds: Arrays,
-        expected: Expectation,
-        got: Arrays,
-        noise: Noise,
-        judgements: tuple[Judgement, ...],
+        self, it: Hearing, noise: Noise, judgements: tuple[Judgement, ...]
     ) -> tuple[Judgement, ...]:
+        feeds, expected = it.feeds, it.expected
         rounded = self._in_dtypes(self._run_exact(feeds), expected)
         truth = self._reference.in_float64(feeds, expected)
         if rounded is None or truth is None:
@@ -225,7 +210,7 @@ class Judge:
                 for j, p in zip(judgements, on_paper, strict=True)
             )
         ulps, drift = sums(self._reference.terms(feeds), self._tolerance.factor)
-        backward = self._reference.noise(case, feeds, expected, ulps=ulps, drift=drift)
+        backward = self._reference.noise(it.case, feeds, expected, ulps=ulps, drift=drift)
         return tuple(
             replace(j, holds=True, rounding=True)
             if excused.holds and not j.holds
@@ -234,7 +219,7 @@ class Judge:
             else replace(
                 j, reason=f"{j.reason} (the graph is right in float64: the runtime is off)"
             )
-            for j, excused in zip(judgements, self._judged(got, expected, backward), strict=True)
+            for j, excused in zip(judgements, self._judged(it.got, expected, backward), strict=True)
         )
 
     def _judged(
@@ -277,9 +262,9 @@ def _faint(feeds: Arrays) -> float:
     return max((epsilon(str(a.dtype)) / 2 * scale(a.astype(np.float64)) for a in floats), default=0)
 
 
-def _is_doubtful(judgement: Judgement, got: Arrays, faint: float) -> bool:
+def _is_doubtful(judgement: Judgement, it: Hearing, faint: float) -> bool:
     """Worth asking how far the reference itself can tell: a near miss, or whole numbers (ties)."""
     if judgement.holds:
         return False
-    whole = DTYPES[str(got[judgement.output].dtype)].kind != "f"
+    whole = DTYPES[str(it.got[judgement.output].dtype)].kind != "f"
     return whole or judgement.ratio < _HOPELESS or judgement.error <= faint

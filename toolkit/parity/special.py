@@ -57,12 +57,12 @@ def excuse(
     reference: Reference,
     judged: Judged,
     graph: Callable[[], Arrays | None],
-    ordered: bool,
+    ordered: Callable[[], bool],
 ) -> str:
     """Why a departure at a special fill is no difference; empty where it is one.
 
     `graph`: the outputs of the candidate's graph, evaluated in float64 by other code. `ordered`:
-    the candidate orders numbers or casts them to integers.
+    does the candidate order numbers, or cast them to integers?
     """
     if fill in ("negative-zero", "denormal"):
         try:
@@ -70,7 +70,7 @@ def excuse(
         except OnnxportError:
             return ""
         return FLUSHED if all(j.holds for j in judged(got, plain, {})) else ""
-    if ordered:
+    if ordered():
         return UNDEFINED
     counted = finite(expected)
     if all(j.holds for j in judged(got, expected, counted)):
