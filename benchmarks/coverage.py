@@ -14,23 +14,22 @@ import copy
 import functools
 import hashlib
 import json
-import os
 import re
-import signal
 import sys
 import tempfile
 import threading
 import time
 import traceback
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks import harness
+from benchmarks.harness import Row, rows, since
 
 CORPORA = ("modules", "operators", "architectures", "bends", "vision")
 EXPORTERS = ("ours", "ours-without-torchscript", "dynamo", "torchscript", "transformers")
@@ -41,7 +40,7 @@ LIMIT = 180.0
 OUTCOMES = ("holds", "refuses", "wrong", "crashes", "no case", "no meaning")
 
 
-def attempt(case: Any, exporter: str) -> dict[str, Any]:
+def attempt(case: Any, exporter: str) -> Row:
     """Runs in a child: build, export, check on cases of its own."""
     from toolkit import source
     from toolkit.errors import OnnxportError
@@ -65,10 +64,10 @@ def attempt(case: Any, exporter: str) -> dict[str, Any]:
             reason = f"{_line(error.message)} | {_line(error.hint)}"
             # Seen in a case that was not among those asked before.
             outcome = "no case" if "differs: vacuous" in error.hint else "refuses"
-            return {"outcome": outcome, "reason": reason, "seconds": _since(start)}
+            return {"outcome": outcome, "reason": reason, "seconds": since(start)}
         except Exception as error:
-            return {"outcome": "refuses", "reason": _line(error), "seconds": _since(start)}
-        seconds = _since(start)
+            return {"outcome": "refuses", "reason": _line(error), "seconds": since(start)}
+        seconds = since(start)
         try:
             if case.unseen and model.signature.from_data:
                 reference = reference_model(source.load(case.unseen()))
@@ -172,54 +171,18 @@ def _line(error: Any) -> str:
     return (kind + text[0])[:300]
 
 
-def _since(start: float) -> float:
-    return round(time.perf_counter() - start, 2)
-
-
-@contextmanager
-def _session_here(artifact: Any, *, runtime: str, device: str) -> Iterator[Any]:
-    """In this process: it is the case's own, and a fresh one takes half a second."""
-    from toolkit import plugins
-
-    yield plugins.runtime(runtime).load(artifact, device)
-
-
-def in_child(case: Any, exporter: str) -> dict[str, Any]:
-    """Fork: torch and its exporter are loaded once, and a crash ends one case only."""
-    read, write = os.pipe()
-    pid = os.fork()
-    if pid == 0:
+def in_child(case: Any, exporter: str) -> Row:
+    def work() -> Row:
         try:
-            import torch
-
-            os.setsid()
-            torch.set_num_threads(1)
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, 1)
-            os.dup2(null, 2)
-            found = attempt(case, exporter)
+            return attempt(case, exporter)
         except BaseException:
-            found = {"outcome": "crashes", "reason": traceback.format_exc()[-300:]}
-        os.write(write, json.dumps(found).encode())
-        os._exit(0)
-    os.close(write)
-    text, end = b"", time.monotonic() + LIMIT
-    import select
+            return {"outcome": "crashes", "reason": traceback.format_exc()[-300:]}
 
-    while True:
-        ready, _, _ = select.select([read], [], [], max(0.0, end - time.monotonic()))
-        chunk = os.read(read, 1 << 16) if ready else b""
-        if not chunk:
-            break
-        text += chunk
-    os.close(read)
-    if not ready:
-        os.killpg(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    if text:
-        found = json.loads(text)
-        return dict(found)
-    return {"outcome": "crashes", "reason": "no answer" if ready else f"over {LIMIT:g} s"}
+    found, expired = harness.in_child(case.name, work, LIMIT)
+    return found or {
+        "outcome": "crashes",
+        "reason": f"over {LIMIT:g} s" if expired else "no answer",
+    }
 
 
 def drawn(name: str) -> float:
@@ -243,7 +206,7 @@ def run(corpus: str, exporters: list[str], only: str, share: float, jobs: int) -
 
     def one(pair: tuple[Any, list[str]]) -> None:
         case, missing = pair
-        ours: dict[str, Any] | None = None
+        ours: Row | None = None
         for exporter in missing:
             row = _same(ours, exporter) or in_child(case, exporter)
             ours = row if exporter == "ours" else ours
@@ -255,7 +218,7 @@ def run(corpus: str, exporters: list[str], only: str, share: float, jobs: int) -
         list(pool.map(one, todo))
 
 
-def _same(ours: dict[str, Any] | None, exporter: str) -> dict[str, Any] | None:
+def _same(ours: Row | None, exporter: str) -> Row | None:
     """What ours gave, where TorchScript had no part in it: then it gives the same without."""
     if exporter != "ours-without-torchscript" or ours is None:
         return None
@@ -274,7 +237,6 @@ def _warm_up() -> None:
     from torch.onnx._internal.exporter._registration import ONNXRegistry
 
     from toolkit import plugins, source
-    from toolkit.pipeline import candidates
     from toolkit.pipeline.references import reference_model
 
     torch.set_num_threads(1)
@@ -289,18 +251,13 @@ def _warm_up() -> None:
     operators = functools.cache(utils._collect_all_valid_cia_ops)
     for module in (utils, exported_program):
         vars(module)["_collect_all_valid_cia_ops"] = lambda: set(operators())
-    vars(candidates)["IsolatedSession"] = _session_here
+    harness.without_processes()
     model = source.load((torch.nn.Linear(2, 2), "x: float32[n, 2]; where n = 1..8"))
     reference = reference_model(model)
     with tempfile.TemporaryDirectory() as folder:
         for name in ("onnxport", "torchscript"):  # here: what a child loads is lost with it
             plugins.exporter(name).export(model, Path(folder, "m.onnx"), opset=20)
         _ours(model, reference, Path(folder), ["onnxport"])
-
-
-def rows(path: Path) -> Iterator[dict[str, Any]]:
-    if path.exists():
-        yield from map(json.loads, path.read_text().splitlines())
 
 
 def table(corpus: str, only: str) -> None:

@@ -14,17 +14,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
-import select
-import signal
 import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -35,6 +31,8 @@ from onnx import ModelProto
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "samples"))
+from benchmarks import harness
+from benchmarks.harness import Row, rows, since
 from benchmarks.mutants import Mutant, kinds, mutants
 from benchmarks.mutants.originals import originals
 from benchmarks.mutants.right import REWRITES, rewritten
@@ -89,7 +87,7 @@ class Original:
         self.proto.graph.value_info.extend(shapes.graph.value_info)
 
 
-def judged(original: Original, mutant: Mutant, locate: bool) -> dict[str, Any]:
+def judged(original: Original, mutant: Mutant, locate: bool) -> Row:
     """Runs in a child: found or not, and if not whether there is anything to find."""
     from toolkit.pipeline.check import check_artifact
     from toolkit.pipeline.explain import explained
@@ -106,7 +104,7 @@ def judged(original: Original, mutant: Mutant, locate: bool) -> dict[str, Any]:
         report = check_artifact(
             artifact, original.reference, "", budget=BUDGET, seed=1, fail_fast=True
         )
-        row: dict[str, Any] = {"reason": report.reason[:200], "seconds": _since(start)}
+        row: Row = {"reason": report.reason[:200], "seconds": since(start)}
         if report.holds:
             same, seen = equivalent(original, artifact)
             return {**row, "outcome": EQUIVALENT if same else MISSED, "cases": seen}
@@ -181,7 +179,7 @@ def _same(expected: np.ndarray, got: np.ndarray, rounding: float) -> bool:
     return bool(np.allclose(got, expected, rtol=0.0, atol=rounding * scale, equal_nan=True))
 
 
-def unharmed(original: Original, name: str) -> dict[str, Any]:
+def unharmed(original: Original, name: str) -> Row:
     """Runs in a child: a right rewrite under the whole check."""
     from toolkit.pipeline.check import check_artifact
 
@@ -199,57 +197,40 @@ def unharmed(original: Original, name: str) -> dict[str, Any]:
         start = time.perf_counter()
         report = check_artifact(artifact, original.reference, "", budget=BUDGET, seed=1)
         outcome = "holds" if report.holds else "false alarm"
-        return {"outcome": outcome, "reason": report.reason[:300], "seconds": _since(start)}
+        return {"outcome": outcome, "reason": report.reason[:300], "seconds": since(start)}
 
 
-def _since(start: float) -> float:
-    return round(time.perf_counter() - start, 2)
+def in_child(work: Callable[[], Row]) -> Row:
+    """A mutant of which the runtime dies is found; one that takes too long was not judged."""
 
-
-def in_child(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Fork: the original is loaded once, and a crash of a runtime ends one mutant only."""
-    read, write = os.pipe()
-    pid = os.fork()
-    if pid == 0:
+    def guarded() -> Row:
         try:
-            os.setsid()
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-            found = work()
+            return work()
         except Exception as error:
-            found = {"outcome": "error", "reason": f"{type(error).__name__}: {error}"[:300]}
-        os.write(write, json.dumps(found).encode()[:60_000])
-        os._exit(0)
-    os.close(write)
-    ready, _, _ = select.select([read], [], [], LIMIT)
-    text = os.read(read, 1 << 16) if ready else b""
-    if not ready:
-        os.killpg(pid, signal.SIGKILL)
-    os.close(read)
-    os.waitpid(pid, 0)
-    if text:
-        return dict(json.loads(text))
-    return {"outcome": FOUND if ready else "error", "by": "crash", "reason": "no answer"}
+            return {"outcome": "error", "reason": f"{type(error).__name__}: {error}"[:300]}
 
-
-def rows(path: Path) -> Iterator[dict[str, Any]]:
-    if path.exists():
-        yield from map(json.loads, path.read_text().splitlines())
+    found, expired = harness.in_child("a mutant", guarded, LIMIT)
+    return found or {
+        "outcome": "error" if expired else FOUND,
+        "by": "crash",
+        "reason": "no answer",
+    }
 
 
 def run(original: Original, each: int, jobs: int, locate: bool) -> None:
     done = {r["key"] for name in ("mutants", "right") for r in rows(RESULTS / f"{name}.jsonl")}
     lock = Lock()
 
-    def keep(file: str, key: str, row: dict[str, Any]) -> None:
+    def keep(file: str, key: str, row: Row) -> None:
         line = json.dumps({"key": key, "model": original.name, **row})
         with lock, (RESULTS / file).open("a") as out:
             out.write(line + "\n")
 
-    def one(work: tuple[str, str, Callable[[], dict[str, Any]], dict[str, Any]]) -> None:
+    def one(work: tuple[str, str, Callable[[], Row], Row]) -> None:
         file, key, judge, row = work
         keep(file, key, row | in_child(judge))
 
-    def todo() -> Iterator[tuple[str, str, Callable[[], dict[str, Any]], dict[str, Any]]]:
+    def todo() -> Iterator[tuple[str, str, Callable[[], Row], Row]]:
         for number, kind in enumerate(kinds().values()):
             rng = np.random.default_rng([number, 7])
             for mutant in mutants(original.proto, kind, rng, each):
@@ -303,12 +284,6 @@ def table() -> None:
     )
 
 
-@contextmanager
-def _session_here(artifact: Any, *, runtime: str, device: str) -> Iterator[Any]:
-    """In this process: it is the mutant's own, and a fresh one takes half a second."""
-    yield plugins.runtime(runtime).load(artifact, device)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--each", type=int, default=3, help="mutants of a kind and a model")
@@ -321,10 +296,8 @@ def main() -> None:
     if not options.table:
         import torch
 
-        from toolkit.pipeline import candidates
-
         torch.set_num_threads(1)
-        vars(candidates)["IsolatedSession"] = _session_here
+        harness.without_processes()
         with tempfile.TemporaryDirectory() as folder:
             for name in originals():
                 if re.search(options.models, name):
