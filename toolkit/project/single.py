@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 from toolkit import versions
 from toolkit.errors import OnnxportError
@@ -35,7 +36,9 @@ def as_project(
             found.device,
             found,
             size=path.stat().st_size if path.is_file() else 0,
-            rerun=f"{rerun} --case {found.failures[0].case}" if found.failures else rerun,
+            rerun=f"{rerun} --case {quote(str(found.failures[0].case))}"
+            if found.failures
+            else rerun,
             seconds=seconds,
         )
         place, signature = _place(model, found.reference, root), str(found.signature)

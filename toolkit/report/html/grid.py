@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
+from toolkit.project.results import DIFFERS, HOLDS
 from toolkit.report.html.markup import Html, data, joined, tag
 from toolkit.report.html.tables import times
 from toolkit.signature import Dim, Signature
@@ -21,7 +22,7 @@ VALUES = "values"
 MOST = 12
 """Intervals of an axis: at 360 pixels a cell is then 22 pixels wide, next to its heading."""
 
-HOLDS, DIFFERS, EXCUSED, UNREACHED = "holds", "differs", "excused", "not run"
+EXCUSED, UNREACHED = "excused", "not run"
 SIGNS = {HOLDS: "✓", DIFFERS: "✗", EXCUSED: "~", UNREACHED: "·"}
 _BY_WEIGHT = (DIFFERS, HOLDS, EXCUSED, UNREACHED)
 """What a cell shows of several cases."""
