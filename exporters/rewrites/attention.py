@@ -164,15 +164,20 @@ def _tracing(model: nn.Module) -> Iterator[None]:
     ]
     with ExitStack() as stack:
         # A trace runs under a mode, for which these layers take their slow path.
-        stack.enter_context(mock.patch.object(torch.overrides, "has_torch_function", _no))
-        stack.enter_context(mock.patch.object(activation, "_is_make_fx_tracing", _no))
+        stack.enter_context(mock.patch.object(torch.overrides, "has_torch_function", _overridden))
+        stack.enter_context(mock.patch.object(activation, "_is_make_fx_tracing", _traced))
         stack.enter_context(mock.patch.object(transformer, "_detect_is_causal_mask", _is_causal))
         for encoder in encoders:
             stack.enter_context(forwarding(encoder, _encoder_forward))
         yield
 
 
-def _no(*_: Any) -> bool:
+# Two functions, for torch's dynamo keeps a table of both by identity.
+def _overridden(*_: Any) -> bool:
+    return False
+
+
+def _traced(*_: Any) -> bool:
     return False
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._dynamo.variables.torch import TorchInGraphFunctionVariable
 from torch.nn import functional
 
 import toolkit
@@ -35,6 +36,12 @@ def test_a_causal_mask_a_scale_and_shared_heads_mean_what_they_mean_in_pytorch()
         query, key, key, is_causal=True, scale=0.3, enable_gqa=True
     )
     torch.testing.assert_close(found, expected)
+
+
+def test_dynamo_can_be_reached_first_while_a_model_is_traced() -> None:
+    handlers = TorchInGraphFunctionVariable._get_handlers
+    with attention.FAMILY.tracing(nn.Identity()):
+        handlers.__wrapped__()  # raises where two of the functions it knows are the same
 
 
 class Padded(nn.Module):
