@@ -44,7 +44,7 @@ def attempt(case: Any, exporter: str) -> Row:
     """Runs in a child: build, export, check on cases of its own."""
     from toolkit import source
     from toolkit.errors import OnnxportError
-    from toolkit.pipeline.check import check_artifact
+    from toolkit.pipeline.held import check_artifact
     from toolkit.pipeline.references import reference_model
 
     if case.meaningless:

@@ -34,7 +34,7 @@ from toolkit import forked, source, versions
 from toolkit.artifact import Provenance, open_artifact
 from toolkit.model import LoadedModel, observed
 from toolkit.optimize.normalize import normalize
-from toolkit.pipeline.check import check_artifact
+from toolkit.pipeline.held import check_artifact
 from toolkit.pipeline.references import reference_model
 from toolkit.signature import Signature
 

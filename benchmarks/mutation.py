@@ -89,8 +89,8 @@ class Original:
 
 def judged(original: Original, mutant: Mutant, locate: bool) -> Row:
     """Runs in a child: found or not, and if not whether there is anything to find."""
-    from toolkit.pipeline.check import check_artifact
     from toolkit.pipeline.explain import explained
+    from toolkit.pipeline.held import check_artifact
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "mutant.onnx")
@@ -181,7 +181,7 @@ def _same(expected: np.ndarray, got: np.ndarray, rounding: float) -> bool:
 
 def unharmed(original: Original, name: str) -> Row:
     """Runs in a child: a right rewrite under the whole check."""
-    from toolkit.pipeline.check import check_artifact
+    from toolkit.pipeline.held import check_artifact
 
     proto = rewritten(original.proto, name)
     if proto is None:

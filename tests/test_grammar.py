@@ -196,6 +196,14 @@ def test_what_is_valid_where_is_parsed_and_printed_without_loss(outputs: str) ->
     assert str(signature).splitlines()[-1] == "logits valid where mask"
 
 
+def test_what_an_output_is_and_what_it_feeds_is_parsed_and_printed_without_loss() -> None:
+    text = f"{VALID}\n-> y: float32[n, t]\ny as masks\ny feeds x"
+    signature = Signature.parse(text)
+    assert (signature.kinds, signature.carried) == ((("y", "masks"),), (("y", "x"),))
+    assert Signature.parse(str(signature)) == signature
+    assert str(signature).splitlines()[-2:] == ["y as masks", "y feeds x"]
+
+
 def test_a_tensor_may_be_called_valid() -> None:
     text = 'valid: float32[n]\nwhere n = 1..4\n-> y: float32[n]\ny valid where "valid"'
     signature = Signature.parse(text)
@@ -210,8 +218,12 @@ def test_a_tensor_may_be_called_valid() -> None:
         ("logits valid where mask; logits valid where x", "two masks"),
         ("logits valid mask", "expected 'where'"),
         ("logits valid where", "expected the name of a mask"),
+        ("logits as", "expected what the output is"),
+        ("logits as masks; logits as tokens", "two kinds"),
+        ("h feeds ids", "'h' feeds 'ids', which is no input"),
+        ("h feeds x; h feeds mask", "feeds two inputs"),
     ],
 )
-def test_refuses_a_mask_that_is_none(line: str, problem: str) -> None:
+def test_refuses_what_is_said_of_an_output_and_does_not_fit(line: str, problem: str) -> None:
     with pytest.raises(InputError, match=problem):
         Signature.parse(f"{VALID}\n{line}")

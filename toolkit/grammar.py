@@ -6,9 +6,12 @@
     where batch = 1..64, tokens = 8..512 step 8, nodes = 2..32
     -> logits: float32[batch, tokens, 10]
     logits valid where mask
+    logits as logits
+    h_n feeds h_0
 
 One line a tensor (or `;` between them). `in data`: the values come from examples or data only.
-`valid where`: positions of an output for which the mask is 0 mean nothing.
+`valid where`: positions of an output for which the mask is 0 mean nothing. `as`: what an output is
+(`toolkit.parity.kinds`). `feeds`: the state that an output hands to an input of the next run.
 Names that are not plain words are quoted as in JSON.
 """
 
@@ -35,6 +38,12 @@ _TOKEN = re.compile(
 )
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*\Z")
 _RESERVED = frozenset({"in", "where", "step", "inf", "valid"})
+_OBJECTS = {
+    "valid": "the name of a mask",
+    "as": "what the output is",
+    "feeds": "the name of an input",
+}
+"""What a line says of an output: its second word, and what is named last."""
 _LINE = re.compile(rf"(?:{_STRING}|[^;\n])*")
 
 
@@ -43,7 +52,7 @@ def parse(text: str) -> Signature:
     inputs: list[TensorSpec] = []
     outputs: list[TensorSpec] = []
     dims: list[Dim] = []
-    valid: list[tuple[str, str]] = []
+    said: dict[str, list[tuple[str, str]]] = {"valid": [], "as": [], "feeds": []}
     for number, line in enumerate(_lines(text), 1):
         if not line.strip():
             continue
@@ -54,17 +63,19 @@ def parse(text: str) -> Signature:
             dims.append(_dim(reader))
             while reader.take(","):
                 dims.append(_dim(reader))
-        elif reader.peek(1) == "valid":
+        elif (verb := reader.peek(1)) in _OBJECTS:
             output = reader.name("the name of an output")
-            reader.expect("valid")
-            reader.expect("where")
-            valid.append((output, reader.name("the name of a mask")))
+            reader.expect(verb)
+            if verb == "valid":
+                reader.expect("where")
+            said[verb].append((output, reader.name(_OBJECTS[verb])))
         else:
             inputs.append(_tensor(reader))
         reader.end()
     if not inputs:
         raise InputError("the signature has no input", "write pixels: float32[batch, 1, 28, 28]")
-    return Signature(tuple(inputs), tuple(dims), tuple(outputs), tuple(valid))
+    facts = (tuple(pairs) for pairs in said.values())
+    return Signature(tuple(inputs), tuple(dims), tuple(outputs), *facts)
 
 
 def _lines(text: str) -> Iterator[str]:
@@ -84,6 +95,8 @@ def render(signature: Signature) -> str:
         lines.append("where " + ", ".join(ranges))
     lines += ["-> " + render_tensor(s) for s in signature.outputs]
     lines += [f"{_quoted(o)} valid where {_quoted(mask)}" for o, mask in signature.valid]
+    lines += [f"{_quoted(o)} as {_quoted(kind)}" for o, kind in signature.kinds]
+    lines += [f"{_quoted(o)} feeds {_quoted(name)}" for o, name in signature.carried]
     return "\n".join(lines)
 
 

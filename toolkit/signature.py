@@ -114,6 +114,10 @@ class Signature:
     outputs: tuple[TensorSpec, ...] = ()
     valid: tuple[tuple[str, str], ...] = ()
     """(output, mask): only where that input is not 0 do positions of the output mean something."""
+    kinds: tuple[tuple[str, str], ...] = ()
+    """(output, kind): what it is, of `toolkit.parity.kinds.KINDS`, where its name does not tell."""
+    carried: tuple[tuple[str, str], ...] = ()
+    """(output, input): the state that the output hands to that input of the next run."""
 
     def __post_init__(self) -> None:
         names = [s.name for s in (*self.inputs, *self.outputs)]
@@ -129,14 +133,21 @@ class Signature:
             raise InputError(f"no input has a dimension '{unused[0]}'", "is it a misspelling?")
         if len(set(declared)) < len(declared):
             raise InputError("a dimension has two ranges", "give each dimension one range")
-        for output, mask in self.valid:
-            if mask not in {s.name for s in self.inputs}:
-                raise InputError(
-                    f"'{output}' is valid where '{mask}', which is no input",
-                    "name the mask among: " + ", ".join(s.name for s in self.inputs),
-                )
-        if len({output for output, _ in self.valid}) < len(self.valid):
-            raise InputError("an output is valid where two masks say", "combine them in one input")
+        inputs = {s.name for s in self.inputs}
+        for said, pairs in (("is valid where", self.valid), ("feeds", self.carried)):
+            for output, name in pairs:
+                if name not in inputs:
+                    raise InputError(
+                        f"'{output}' {said} '{name}', which is no input",
+                        "name one of: " + ", ".join(s.name for s in self.inputs),
+                    )
+        for what, pairs in (
+            ("is valid where two masks say", self.valid),
+            ("is of two kinds", self.kinds),
+            ("feeds two inputs", self.carried),
+        ):
+            if len({output for output, _ in pairs}) < len(pairs):
+                raise InputError(f"an output {what}", "say one of them")
 
     @classmethod
     def parse(cls, text: str) -> Signature:

@@ -12,6 +12,7 @@ from toolkit.dtypes import DTYPES
 from toolkit.errors import OnnxportError
 from toolkit.parity import shrinking, special
 from toolkit.parity.cases import GIVEN, Case
+from toolkit.parity.comparators import Meanings
 from toolkit.parity.fidelity import Tally
 from toolkit.parity.judging import Judge
 from toolkit.parity.measures import Measuring
@@ -27,10 +28,12 @@ _FAINT = 1e-20
 class Evidence:
     """What a run gathers. `low` and `high` are the extremes of each output over all cases."""
 
+    meanings: Meanings
+    """Of the cases with values from their whole range."""
     results: list[CaseResult] = field(default_factory=list)
     unreached: list[Case] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
-    """Of the cases with values from their whole range: what a lossy candidate is judged by."""
+    """Of the same cases: what a lossy candidate is judged by."""
     measuring: Measuring = field(default_factory=Measuring)
     low: dict[str, float] = field(default_factory=dict)
     high: dict[str, float] = field(default_factory=dict)
@@ -79,7 +82,7 @@ def compare(
     A case that would by the look of the smaller ones not fit the rest of the budget is put off to
     `unreached`. Raises InputError where the reference itself refuses a case.
     """
-    evidence = Evidence()
+    evidence = Evidence(Meanings(reference.signature))
     clock = _Clock(budget)
     for number, case in enumerate(cases):
         feeds = case.feeds(reference.signature, reference.given)
@@ -105,8 +108,10 @@ def compare(
             result = judge(case, feeds, expected, got)
             if case.fill not in special.SPECIAL and not result.excused:
                 evidence.measuring.add(result, expected, got)
-            if case.fill in ("uniform", GIVEN) and result.proven:
-                evidence.tally.add(expected.plain, got)
+            if case.fill in ("uniform", GIVEN) and not result.excused:
+                evidence.meanings.add(expected, got)
+                if result.proven:
+                    evidence.tally.add(expected.plain, got)
         seconds = time.perf_counter() - start
         clock.record(volume, seconds)
         evidence.results.append(replace(result, seconds=seconds))

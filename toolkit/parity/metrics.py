@@ -34,6 +34,12 @@ def decibels(signal: float, noise: float) -> float:
     return 10.0 * float(np.log10(signal / noise)) if signal else 0.0
 
 
+def below(share: float) -> str:
+    """A share as text, rounded down, so that 1 is said of 1 only: 0.99999, never 1.00000."""
+    digits = next((n for n in range(4, 15) if round(share, n) < 1), 15)
+    return "1" if share >= 1 else f"{np.floor(share * 10**digits) / 10**digits:.{digits}f}"
+
+
 def worst_index(reference: np.ndarray, candidate: np.ndarray) -> tuple[int, ...]:
     """Where |r - c| is largest, the first such place; () for scalars and empty arrays."""
     r, c = reference.astype(np.float64), candidate.astype(np.float64)

@@ -142,14 +142,15 @@ class Reference:
                 there = self.expect(near)
             except OnnxportError:  # a neighbour just outside of what the model accepts
                 continue
-            for name, plain in there.plain.items():
-                errors[name] = max(errors[name], spread(there.truth[name], [plain]))
+            for name in expected.plain:
+                plain, truth = there.plain[name], there.truth[name]
+                errors[name] = max(errors[name], spread(truth, [plain]))
                 if floating:
-                    moved[name] += [plain, there.truth[name]]
+                    moved[name] += [plain, truth]
         if (weights or not floating) and self._moving and self._exact:
             for outputs in self._with_other_weights(feeds, ulps, drift, case.seed):
-                for name, array in outputs.items():
-                    moved[name].append(array)
+                for name, others in moved.items():
+                    others.append(outputs[name])
         return Noise(
             {n: max(errors[n], spread(expected.truth[n], moved[n])) for n in errors},
             {n: unsettled(expected.plain[n], [*moved[n], expected.truth[n]]) for n in errors},

@@ -8,6 +8,7 @@ from math import isfinite
 from typing import Any
 
 from toolkit.parity.cases import Case
+from toolkit.parity.comparators import Meaning
 from toolkit.parity.fidelity import Fidelity
 from toolkit.parity.located import Located
 from toolkit.parity.verdict import Judgement
@@ -91,6 +92,39 @@ class Measures:
         return ", ".join(parts)
 
 
+@dataclass(frozen=True)
+class Invariance:
+    """Another way to the same answer (`toolkit.parity.invariance`): does the candidate take it?"""
+
+    name: str
+    tried: int = 0
+    """Times that the original's answer was the same both ways, and the candidate was asked."""
+    lacking: int = 0
+    """Times that the original's was not."""
+    ratio: float = 0.0
+    """The largest error of the candidate's over what float32 accounts for."""
+    sqnr: float = float("inf")
+    """Of a lossy candidate: the least signal to noise ratio between its own two answers, in dB."""
+    reason: str = ""
+    """Why it does not hold, in one line."""
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.tried} asked, {self._far})"
+
+    @property
+    def _far(self) -> str:
+        if isfinite(self.sqnr):
+            return f"to {self.sqnr:.0f} dB"
+        return f"{self.ratio:.2g}x"
+
+
+_LACKING = {
+    "batch": "rows of the original depend on those beside them",
+    "padding": "masked positions change what the original returns for the others",
+    "state": "one run of the original is not its parts with the state carried",
+}
+
+
 def _percent(share: float) -> str:
     """100 % only where it is all."""
     return "100 %" if share == 1.0 else f"{min(99.99, 100 * share):.2f} %"
@@ -115,6 +149,10 @@ class ParityReport:
     fidelity: tuple[Fidelity, ...] = ()
     """Of a lossy candidate: what it was judged by, instead of the error of float32."""
     measures: tuple[Measures, ...] = ()
+    meanings: tuple[Meaning, ...] = ()
+    """What the differences come to, of the outputs that are of a kind."""
+    invariances: tuple[Invariance, ...] = ()
+    """What must not depend on how the candidate is asked; what fails is a problem as well."""
     smallest: CaseResult | None = None
     """The simplest case found that fails as the first failure does."""
     located: Located | None = None
@@ -144,6 +182,7 @@ class ParityReport:
                 f" PyTorch ({worst.case}); the graph itself is right there, evaluated in float64"
             )
         notes += self._padding()
+        notes += [_LACKING[i.name] for i in self.invariances if i.lacking and not i.tried]
         for why in dict.fromkeys(r.excused for r in self.results if r.excused):
             same = [r.case for r in self.results if r.excused == why]
             count = (
@@ -240,6 +279,10 @@ class ParityReport:
             "errors": {name: _number(ratio) for name, ratio in self.errors.items()},
             "scales": dict(self.scales),
             "outputs": [{k: _number(v) for k, v in asdict(m).items()} for m in self.measures],
+            "meanings": [asdict(m) for m in self.meanings],
+            "invariances": [
+                {k: _number(v) for k, v in asdict(i).items()} for i in self.invariances
+            ],
             "fidelity": [{k: _number(v) for k, v in asdict(f).items()} for f in self.fidelity],
             "reason": self.reason,
             "failures": [

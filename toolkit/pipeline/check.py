@@ -4,32 +4,20 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import replace
-from math import inf
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from toolkit import atomic
-from toolkit.artifact import OnnxArtifact
 from toolkit.errors import UsageError
-from toolkit.examples import Feeds
-from toolkit.inference.data import Data, read_arrays
-from toolkit.parity.cases import GIVEN, Case, plan
-from toolkit.parity.compare import compare, smallest
-from toolkit.parity.dependence import idle_problems
 from toolkit.parity.fidelity import Budget
-from toolkit.parity.judging import Judge
-from toolkit.parity.reference import Reference
 from toolkit.parity.results import ParityReport
 from toolkit.parity.verdict import Tolerance
-from toolkit.parity.weights import damaged, unrelated
-from toolkit.pipeline.candidates import Candidate, candidate_file, candidate_model
+from toolkit.pipeline.candidates import candidate_file, candidate_model
 from toolkit.pipeline.explain import explained
 from toolkit.pipeline.golden import is_golden, write_golden
+from toolkit.pipeline.held import check_candidate
 from toolkit.pipeline.reduce import require_replaceable
 from toolkit.pipeline.references import Asked, opened_reference
-from toolkit.pipeline.rows import opened, over_budget, tallied
+from toolkit.pipeline.rows import opened
 from toolkit.pipeline.subjects import (
     ONNXRUNTIME,
     PYTORCH,
@@ -41,20 +29,8 @@ from toolkit.pipeline.subjects import (
 from toolkit.progress import SILENT, Listener
 from toolkit.signature import Signature
 
-_ANYTHING = Tolerance(atol=inf)
-"""For lossy candidates: only shapes, dtypes and NaN are judged case by case."""
-
-_UNRELATED = (
-    "all weights are others than the original's: pass its --weights,"
-    " or seed a source that draws them at random"
-)
-
-
 RECORDING = 0.25
 """The share of the budget that goes, on top, into recording golden outputs."""
-
-SHRINKING = 0.25
-"""The share of the budget that goes, on top, into making the first failure small."""
 
 
 def check(
@@ -148,6 +124,7 @@ def check(
             case=case,
             save=save,
             shrinking=not case,
+            relating=not case,
             tolerance=tolerance,
             fidelity=fidelity,
             listener=listener,
@@ -167,126 +144,3 @@ def check(
             reduced=folder,
             seconds=budget / 2,
         )
-
-
-def check_artifact(
-    artifact: OnnxArtifact,
-    reference: Reference,
-    name: str,
-    *,
-    runtime: str = ONNXRUNTIME,
-    device: str = "cpu",
-    **checks: Any,
-) -> ParityReport:
-    """The check of an open file against an open reference called `name`; see `check_candidate`."""
-    with candidate_file(artifact, reference.signature, runtime=runtime, device=device) as candidate:
-        return check_candidate(candidate, reference, name, **checks)
-
-
-def check_candidate(
-    candidate: Candidate,
-    reference: Reference,
-    name: str,
-    *,
-    data: Data | None = None,
-    budget: float = 30.0,
-    seed: int = 0,
-    limit: int = 128,
-    case: str = "",
-    save: Path | str | None = None,
-    shrinking: bool = False,
-    tolerance: Tolerance | None = None,
-    fidelity: Budget | None = None,
-    fail_fast: bool = False,
-    listener: Listener = SILENT,
-) -> ParityReport:
-    """The check itself, of an open candidate against an open reference called `name`."""
-    signature, made = reference.signature, candidate.made
-    lossy = fidelity is not None or (made.lossy and tolerance is None)
-    cases = (
-        _one(case, reference)
-        if case
-        else _recorded(reference, lossy)
-        or plan(
-            signature,
-            traced=made.traced,
-            boundaries=made.boundaries,
-            seed=seed,
-            limit=limit,
-            given=reference.given,
-            special=not lossy,
-        )
-    )
-    judge = Judge(
-        reference,
-        _ANYTHING if lossy else tolerance or Tolerance(),
-        exact=candidate.exact,
-        declared=candidate.declared,
-        ordered=candidate.ordered,
-    )
-    evidence = compare(
-        candidate.session,
-        reference,
-        judge,
-        cases,
-        budget=budget,
-        fail_fast=fail_fast,
-        progress=listener.progress,
-    )
-    failures = [r for r in evidence.results if not r.holds]
-    vacuous, said = evidence.vacuous(), list[str]()
-    if not failures and not vacuous:
-        done = [r.case for r in evidence.results]
-        vacuous, said = idle_problems(reference, done, candidate.unused)
-    problems = [*candidate.problems, *vacuous]
-    notes = [*reference.notes, *said]
-    if not lossy and not (tolerance and tolerance.explicit):
-        original, found = reference.weights(), candidate.weights()
-        problems += damaged(original, found)
-        if unrelated(original, found):
-            notes.append(_UNRELATED)
-    notes += [note for note in candidate.notes if note not in notes]
-    tally = tallied(candidate.session, reference, data) if lossy and data else evidence.tally
-    least = None
-    if failures and shrinking:
-        least = smallest(
-            candidate.session, reference, judge, failures[0], seconds=SHRINKING * budget
-        )
-    if failures and save:
-        _save((least or failures[0]).case.feeds(signature, reference.given), Path(save))
-    return ParityReport(
-        candidate=candidate.name,
-        reference=name,
-        signature=signature,
-        device=candidate.session.device,
-        results=tuple(evidence.results),
-        unreached=tuple(evidence.unreached),
-        problems=tuple(problems + (over_budget(tally, fidelity or Budget()) if lossy else [])),
-        notes=tuple(notes),
-        scales=evidence.scales,
-        fidelity=tally.result() if lossy else (),
-        measures=() if lossy else evidence.measuring.result(),
-        smallest=least,
-    )
-
-
-def _recorded(reference: Reference, lossy: bool) -> list[Case]:
-    """The cases of a recording; of those that a lossy file is judged by, the usual ones."""
-    usual = ("fill=uniform", "fill=given")
-    return [c for c in reference.cases if not lossy or any(f in c.origin for f in usual)]
-
-
-def _one(text: str, reference: Reference) -> list[Case]:
-    """The case of a text, or of a file of arrays, which then is the only given example."""
-    if not text.endswith(".npz"):
-        return [Case.parse(text, reference.signature)]
-    names = [s.name for s in reference.signature.inputs]
-    feeds = {name: np.array(array) for name, array in read_arrays(text, names).items()}
-    sizes = reference.signature.validate(feeds)
-    reference.given = (feeds,)
-    return [Case(tuple(sizes.items()), GIVEN, 0, origin=text)]
-
-
-def _save(feeds: Feeds, path: Path) -> None:
-    with atomic.replacing(path) as scratch, scratch.open("wb") as file:
-        np.savez(file, **feeds)  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ from toolkit.fingerprint import fingerprint
 from toolkit.model import LoadedModel, held_to
 from toolkit.parity.reference import Reference
 from toolkit.pipeline import infer
-from toolkit.pipeline.check import check_artifact
+from toolkit.pipeline.held import check_artifact
 from toolkit.pipeline.portfolio import Exported, Plan, default_order, export_model
 from toolkit.pipeline.references import reference_model
 from toolkit.pipeline.subjects import opened_source

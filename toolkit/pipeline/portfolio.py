@@ -33,7 +33,7 @@ from toolkit.narrowing import in_one_line, narrowed
 from toolkit.optimize.normalize import normalize
 from toolkit.parity.reference import Reference
 from toolkit.parity.results import ParityReport
-from toolkit.pipeline.check import check_artifact
+from toolkit.pipeline.held import check_artifact
 from toolkit.pipeline.references import reference_model
 from toolkit.progress import SILENT, Listener
 from toolkit.targets import Target, target as find_target

@@ -19,7 +19,7 @@ from toolkit.latency import Timing, measure, overall_ratio, typical_sizes
 from toolkit.parity.fidelity import Budget
 from toolkit.parity.reference import Reference
 from toolkit.parity.results import ParityReport
-from toolkit.pipeline.check import check_artifact
+from toolkit.pipeline.held import check_artifact
 from toolkit.pipeline.references import reference_file
 from toolkit.pipeline.rows import batches_in
 from toolkit.pipeline.subjects import open_file

@@ -12,8 +12,9 @@ from toolkit.artifact import OnnxArtifact
 from toolkit.errors import InputError
 from toolkit.examples import Feeds
 from toolkit.inference.data import Data, from_arrays, open_data
+from toolkit.parity.comparators import Meanings
 from toolkit.parity.fidelity import Budget, Tally
-from toolkit.parity.reference import Reference
+from toolkit.parity.reference import Expectation, Reference
 from toolkit.plugins import Session
 from toolkit.signature import Signature
 
@@ -55,16 +56,18 @@ def opened(data: Any, signature: Signature) -> Data | None:
     return open_data(data, signature)
 
 
-def tallied(session: Session, reference: Reference, data: Data) -> Tally:
-    tally = Tally()
+def tallied(session: Session, reference: Reference, data: Data) -> tuple[Tally, Meanings]:
+    """What all rows say of a lossy session, beside PyTorch in its own precision."""
+    tally, meanings = Tally(), Meanings(reference.signature)
     for feed, _ in data.batches():
         data.signature.validate(feed)
         try:
             plain, got = (reference.kept(s.run(feed), feed) for s in (reference.plain, session))
             tally.add(plain, got)
+            meanings.add(Expectation(plain, plain), got)
         except ValueError as error:
             raise InputError(str(error), "quantize fewer operators") from error
-    return tally
+    return tally, meanings
 
 
 def over_budget(tally: Tally, budget: Budget) -> list[str]:

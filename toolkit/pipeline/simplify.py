@@ -9,7 +9,7 @@ from toolkit.artifact import OnnxArtifact, publish
 from toolkit.errors import OnnxportError
 from toolkit.optimize.simplify import Simplified, simplify as rewrite
 from toolkit.parity.reference import Reference
-from toolkit.pipeline.check import check_artifact
+from toolkit.pipeline.held import check_artifact
 from toolkit.pipeline.references import reference_file
 from toolkit.pipeline.subjects import open_file
 from toolkit.progress import SILENT, Listener

@@ -106,6 +106,9 @@ def _facts(report: ParityReport, rerun: str) -> list[tuple[str, str]]:
         ratio = f"{report.worst.ratio:.2g}x the error of float32 itself"
         facts.append(("worst", f"{ratio} ({report.worst.case})"))
     facts += [("output", str(m)) for m in report.measures]
+    facts += [("means", str(m)) for m in report.meanings]
+    if kept := [str(i) for i in report.invariances if i.tried and not i.reason]:
+        facts.append(("keeps", ", ".join(kept)))
     for name, sizes in report.covered.items():
         facts.append(("holds at", f"{name} {_in_short(sizes)}"))
     if report.unreached:

@@ -83,6 +83,8 @@ def stage(found: Record, model: Record, name: str, *, open_: bool) -> Html:
         _failing(report, found["rerun"]),
         tables.outputs(report),
         tables.fidelity(report),
+        tables.meanings(report),
+        tables.invariances(report),
         tables.profile(report),
         tables.cost(found, model["weights_size"]),
         tables.drift(found["drift"]),

@@ -105,6 +105,27 @@ def fidelity(report: Record) -> Html:
     return table("Fidelity", ["output", "SQNR", "cosine", "top-1", "rows"], rows, note)
 
 
+def meanings(report: Record) -> Html:
+    """Whether the difference of an output matters, for those that are of a kind."""
+    rows = [
+        (m["output"], m["kind"], m["text"], "yes" if m["matters"] else "no")
+        for m in report.get("meanings") or ()
+    ]
+    headings = ["output", "as", "found", "matters"]
+    return table("Does the difference matter?", headings, rows) if rows else Html()
+
+
+def invariances(report: Record) -> Html:
+    """What must not depend on how the model is asked."""
+    rows = [
+        (i["name"], i["tried"], i["reason"] or ("" if i["tried"] else "not so in the original"))
+        for i in report.get("invariances") or ()
+    ]
+    note = "The original is asked both ways first: a row alone, a text padded, a run in parts."
+    headings = ["what", "asked", "problem"]
+    return table("The same however it is asked", headings, rows, note) if rows else Html()
+
+
 def profile(report: Record) -> Html:
     """A bar a layer: of a rounded file how much noise there is, else how large the error."""
     layers = (report.get("located") or {}).get("profile") or ()
