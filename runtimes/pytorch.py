@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from runtimes.widening import widening
 from toolkit.artifact import OnnxArtifact
 from toolkit.errors import InputError, OnnxportError
 from toolkit.model import LoadedModel, refusal, to_array, to_tensor
+from toolkit.parity.repeating import AGAIN, ONE_THREAD, TF32
 from toolkit.plugins import Availability
 
 
@@ -108,6 +109,13 @@ class PyTorchSession:
         chosen = torch.from_numpy(rows).to(self.device)
         return {name: tensor.index_select(0, chosen) for name, tensor in state.items()}
 
+    def ways(self) -> dict[str, Callable[[], AbstractContextManager[None]]]:
+        """Other ways to run, by name, each a context: see `toolkit.parity.repeating`."""
+        found: dict[str, Callable[[], AbstractContextManager[None]]] = {AGAIN: nullcontext}
+        if self.device != "cpu":
+            return {**found, TF32: _with_tf32}
+        return {**found, ONE_THREAD: _on_one_thread} if torch.get_num_threads() > 1 else found
+
     @contextmanager
     def moved(self, ulps: float, rng: np.random.Generator, together: int = 0) -> Iterator[None]:
         """With each weight moved by `ulps` of float32: up or down, or all by the sign `together`.
@@ -140,3 +148,22 @@ class PyTorchSession:
         tensor = to_tensor(array, dtype).to(self.device)
         widened = self._precision and tensor.is_floating_point()
         return tensor.to(self._precision) if widened else tensor
+
+
+@contextmanager
+def _on_one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _with_tf32() -> Iterator[None]:
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False

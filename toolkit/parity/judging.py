@@ -202,7 +202,7 @@ class Judge:
         truth = self._reference.in_float64(feeds, expected)
         if rounded is None or truth is None:
             return judgements
-        on_paper = self._judged(rounded, Expectation(expected.plain, truth), noise)
+        on_paper = self._judged(rounded, replace(expected, truth=truth), noise)
         if not all(j.holds for j in on_paper):
             self._lost += 1
             return tuple(
@@ -236,7 +236,7 @@ class Judge:
                 plain,
                 expected.truth[name],
                 self._tolerance,
-                noise=noise.spread[name] if noise else 0.0,
+                noise=max(noise.spread[name] if noise else 0.0, expected.noise.get(name, 0.0)),
                 undecided=noise.undecided[name] if noise else None,
                 counted=counted.get(name) if counted else None,
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
@@ -13,6 +13,7 @@ from toolkit.dtypes import epsilon
 from toolkit.errors import OnnxportError
 from toolkit.examples import Feeds
 from toolkit.parity.cases import GIVEN, Case
+from toolkit.parity.repeating import Repeating
 from toolkit.parity.valid import kept, valid
 from toolkit.parity.verdict import spread, unsettled
 from toolkit.plugins import Session
@@ -32,6 +33,8 @@ class Expectation:
 
     plain: Arrays
     truth: Arrays
+    noise: Mapping[str, float] = field(default_factory=dict)
+    """By output, how far it moves between runs that should be equal, where that was tried."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +75,14 @@ class Reference:
         self.signature: Signature = plain.signature
         self.notes: list[str] = []
         self.plain, self._exact = plain, exact
+        self.repeating = Repeating(plain)
 
     def expect(self, feeds: Arrays) -> Expectation:
         """Raises InputError where the original itself refuses the feed."""
         plain = self.kept(self.plain.run(feeds), feeds)
         truth = self._run_exact(feeds)
-        return Expectation(plain, _wide(truth if truth is not None else plain))
+        wide = _wide(truth if truth is not None else plain)
+        return Expectation(plain, wide, self.repeating.noise(feeds, plain, wide))
 
     def kept(self, outputs: Arrays, feeds: Arrays) -> Arrays:
         """Outputs with 0 where the signature says that they mean nothing."""
@@ -147,6 +152,10 @@ class Reference:
                 errors[name] = max(errors[name], spread(truth, [plain]))
                 if floating:
                     moved[name] += [plain, truth]
+        for outputs in self.repeating.runs(feeds):
+            for name, array in self.kept(outputs, feeds).items():
+                if name in moved:
+                    moved[name].append(array)
         if (weights or not floating) and self._moving and self._exact:
             for outputs in self._with_other_weights(feeds, ulps, drift, case.seed):
                 for name, others in moved.items():

@@ -11,6 +11,7 @@ from toolkit.parity.cases import Case
 from toolkit.parity.comparators import Meaning
 from toolkit.parity.fidelity import Fidelity
 from toolkit.parity.located import Located
+from toolkit.parity.repeating import Repeated
 from toolkit.parity.verdict import Judgement
 from toolkit.signature import Signature
 
@@ -153,6 +154,8 @@ class ParityReport:
     """What the differences come to, of the outputs that are of a kind."""
     invariances: tuple[Invariance, ...] = ()
     """What must not depend on how the candidate is asked; what fails is a problem as well."""
+    repeated: tuple[Repeated, ...] = ()
+    """The original against itself: run-to-run noise, and what TF32 would cost."""
     smallest: CaseResult | None = None
     """The simplest case found that fails as the first failure does."""
     located: Located | None = None
@@ -283,6 +286,7 @@ class ParityReport:
             "invariances": [
                 {k: _number(v) for k, v in asdict(i).items()} for i in self.invariances
             ],
+            "repeated": [{k: _number(v) for k, v in asdict(r).items()} for r in self.repeated],
             "fidelity": [{k: _number(v) for k, v in asdict(f).items()} for f in self.fidelity],
             "reason": self.reason,
             "failures": [

@@ -159,6 +159,7 @@ def check_candidate(
         measures=() if lossy else evidence.measuring.result(),
         meanings=meanings.result(),
         invariances=related,
+        repeated=reference.repeating.result(),
         smallest=least,
     )
 

@@ -107,6 +107,10 @@ def _facts(report: ParityReport, rerun: str) -> list[tuple[str, str]]:
         facts.append(("worst", f"{ratio} ({report.worst.case})"))
     facts += [("output", str(m)) for m in report.measures]
     facts += [("means", str(m)) for m in report.meanings]
+    if report.repeated:
+        cases = max(r.cases for r in report.repeated)
+        told = ", ".join(map(str, report.repeated))
+        facts.append(("repeats", f"{told} ({cases} cases)"))
     if kept := [str(i) for i in report.invariances if i.tried and not i.reason]:
         facts.append(("keeps", ", ".join(kept)))
     for name, sizes in report.covered.items():
