@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from toolkit.parity.verdict import Tolerance as Tolerance
     from toolkit.pipeline.bench import bench as bench
     from toolkit.pipeline.check import check as check
+    from toolkit.pipeline.check_sequence import check_sequence as check_sequence
     from toolkit.pipeline.export import export as export
     from toolkit.pipeline.generate import generate as generate, generator as generator
     from toolkit.pipeline.load import load as load
@@ -41,6 +42,7 @@ _HOMES = {
     "check": "toolkit.pipeline.check:check",
     "check_all": "toolkit.pipeline.matrix:check_all",
     "check_project": "toolkit.pipeline.project:check_project",
+    "check_sequence": "toolkit.pipeline.check_sequence:check_sequence",
     "doctor": "toolkit.diagnosis:doctor",
     "export": "toolkit.pipeline.export:export",
     "generate": "toolkit.pipeline.generate:generate",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -188,3 +189,19 @@ def assert_two_lines(ran: Ran, code: int, error: str, hint: str) -> None:
     assert error in first
     assert second.startswith("hint:  ")
     assert hint in second
+
+
+def test_the_command_checks_all_of_a_bundle(bundle: Path, onnxport: Onnxport) -> None:
+    found = onnxport("check", bundle, "--budget", "500ms", "--junit", "j.xml")
+    assert found.returncode == 0, found.stderr
+    told = found.stdout.splitlines()
+    assert told[0].startswith("bundle/decoder holds against zoo:gpt")
+    assert told[-1].startswith("writes    float32: 32 of 32 sequences are PyTorch's; error of the")
+    as_json = json.loads(onnxport("check", bundle, "--budget", "100ms", "--json").stdout)
+    assert (as_json["holds"], list(as_json["parts"])) == (True, ["decoder"])
+
+
+def test_an_option_of_one_graph_is_refused(bundle: Path, onnxport: Onnxport) -> None:
+    found = onnxport("check", bundle, "--save", "x.npz")
+    assert found.returncode == 2
+    assert found.stderr.splitlines()[0].endswith(f"--save is for one graph: name {bundle}/decoder")

@@ -79,7 +79,8 @@ def check(
 ) -> None:
     """Prove that MODEL behaves like its original over its whole signature.
 
-    MODEL and --against are ONNX files, bundles or PyTorch sources. Several MODELs are held against
+    MODEL and --against are ONNX files, bundles or PyTorch sources; of a bundle that writes
+    sequences each graph is checked, and what they write together. Several MODELs are held against
     each other: a table says who agrees with whom. A NAME is a model of onnxport.toml (or of
     [tool.onnxport] in pyproject.toml); without any argument all of them are checked, side by side,
     and held against parity.lock.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from toolkit.cli import options
+from toolkit.cli import options, sequences
 from toolkit.errors import OnnxportError
 
 if TYPE_CHECKING:
@@ -107,6 +107,9 @@ def many(command: Callable[..., None]) -> Callable[..., None]:
             if named:
                 asked = {"config": config, "update": update, "latency": latency, "jobs": jobs}
                 _check_named(context, models, outputs, asked, of_one)
+            elif len(models) == 1 and _writes_sequences(models[0]):
+                given = {name: v for name, v in of_one.items() if _is_given(context, name)}
+                sequences.check_sequence(models[0], given, outputs)
             else:
                 command(models=models, outputs=outputs, **of_one)
         except OnnxportError as error:
@@ -147,6 +150,14 @@ def _check_named(
         project.show_project(report)
     outputs.publish(report)
     sys.exit(report.exit_code)
+
+
+def _writes_sequences(model: str) -> bool:
+    if not Path(model).is_dir():
+        return False
+    from toolkit.pipeline.check_sequence import is_sequence_bundle
+
+    return is_sequence_bundle(model)
 
 
 def _is_given(context: click.Context, name: str) -> bool:

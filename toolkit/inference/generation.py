@@ -92,6 +92,13 @@ class Generator:
         """Of each token to follow each prompt: [rows, words]. As many rows as one batch takes."""
         return _Run(self, source or {}, prompts, beams=1).logits
 
+    def followed(self, source: Rows | None, prompts: Prompts, tokens: np.ndarray) -> np.ndarray:
+        """Scores before each of the tokens [rows, steps] that are written, whatever it would write
+        itself, with the state carried from step to step: [steps, rows, words]."""
+        run = _Run(self, source or {}, prompts, beams=1)
+        same = np.arange(len(prompts))
+        return np.stack([run.logits, *(run.step(column, same) for column in tokens.T[:-1])])
+
     def _rows(self, source: Rows | None, prompts: Prompts | None) -> int:
         if self.encoder is None and source:
             raise InputError("this model has no encoder", "pass prompts")

@@ -10,9 +10,12 @@ from statistics import median
 import numpy as np
 
 from toolkit import latency
+from toolkit.dtypes import epsilon
 from toolkit.errors import ParityError
 from toolkit.inference.agreement import equally_good
 from toolkit.inference.generation import Generator, prompts_of, room_after, written
+from toolkit.parity.metrics import scale
+from toolkit.parity.verdict import Tolerance
 
 _MOST = 32
 """Tokens a sequence is compared and timed over: errors of a state show within a few steps."""
@@ -27,12 +30,19 @@ class Writing:
     equal: int
     """Of `rows` sequences, greedy and by beam search alike."""
     rows: int
+    drift: tuple[float, ...] = ()
+    """By step, with the state carried: the error of the logits over the one that PyTorch's own
+    float32 has made until there. All write PyTorch's words here."""
 
     def __str__(self) -> str:
         speeds = ", ".join(f"{speed:,.0f} at batch {size}" for size, speed in self.speed.items())
-        equal = f"; {self.equal} of {self.rows} sequences are PyTorch's"
-        own = self.subject == "pytorch"
-        return f"{self.subject}: tokens a second: {speeds}" + ("" if own else equal)
+        told = [f"tokens a second: {speeds}"] if speeds else []
+        if self.subject != "pytorch":
+            told.append(f"{self.equal} of {self.rows} sequences are PyTorch's")
+        if self.drift:
+            last = f"{self.drift[-1]:.2g}x at step {len(self.drift)}"
+            told.append(f"error of the logits {self.drift[0]:.2g}x at step 1, {last}")
+        return f"{self.subject}: {'; '.join(told)}"
 
 
 def compare_writing(
@@ -43,8 +53,9 @@ def compare_writing(
 ) -> tuple[Writing, ...]:
     """Let all of `subjects` (`pytorch`, `float32`, perhaps `int8`) write what follows `rows`.
 
-    `exact` is PyTorch in float64, which tells a tie from an error. Raises ParityError where
-    `float32` writes what PyTorch does not, and no tie explains it.
+    `exact` is PyTorch in float64, which tells a tie from an error. `budget`: seconds for the
+    speeds; 0 for none. Raises ParityError where `float32` writes what PyTorch does not, and no tie
+    explains it.
     """
     most = min(room_after(subjects["pytorch"], rows), _MOST)
     found: dict[str, list[list[int]]] = {}
@@ -52,12 +63,15 @@ def compare_writing(
         found[name] = [*written(subject, rows, most=most)]
         found[name] += written(subject, rows, most=most, beams=min(4, subject.batch))
     _require_agreement(subjects["pytorch"], exact, rows, found["pytorch"], found["float32"], most)
-    speeds = {size: _speeds(subjects, rows, size, most, budget / 4) for size in (1, 8)}
+    sizes = (1, 8) if budget else ()
+    speeds = {size: _speeds(subjects, rows, size, most, budget / 4) for size in sizes}
+    drifts = _drifts(subjects, exact, rows, found["pytorch"]) if exact else {}
     writings = []
     for name in subjects:
         equal = sum(a == b for a, b in zip(found["pytorch"], found[name], strict=True))
         speed = {size: s[name] for size, s in speeds.items()}
-        writings.append(Writing(name, speed, equal, len(found[name])))
+        drift = drifts.get(name, ())
+        writings.append(Writing(name, speed, equal, len(found[name]), drift))
     return tuple(writings)
 
 
@@ -84,6 +98,31 @@ def _require_agreement(
             f"the bundle writes {other}, PyTorch writes {one}",
             "each graph holds alone: is the state carried over as the next step expects it?",
         )
+
+
+def _drifts(
+    subjects: Mapping[str, Generator],
+    exact: Generator,
+    rows: Mapping[str, np.ndarray],
+    texts: Sequence[Sequence[int]],
+) -> dict[str, tuple[float, ...]]:
+    """Of all but PyTorch, while each writes the words of PyTorch's greedy search."""
+    eager = subjects["pytorch"]
+    count = min(len(texts) // 2, eager.batch)  # the second half is by beam search
+    source = {n: a[:count] for n, a in rows.items()} if eager.encoder else None
+    start = [[eager.generation.start]] * count
+    prompts = start if eager.encoder else prompts_of(rows)[:count]
+    longest = max(map(len, texts[:count]))
+    if not longest:
+        return {}
+    end = eager.generation.end
+    tokens = np.array([[*t, *[end] * (longest - len(t))] for t in texts[:count]], np.int64)
+    truth = exact.followed(source, prompts, tokens).astype(np.float64)
+    scores = {n: s.followed(source, prompts, tokens) for n, s in subjects.items()}
+    off = {n: np.nanmax(np.abs(s - truth), (1, 2)) for n, s in scores.items()}
+    least = Tolerance().floor_ulps * epsilon(str(scores["pytorch"].dtype)) * scale(truth)
+    yardstick = np.maximum(np.maximum.accumulate(off["pytorch"]), least)
+    return {n: tuple(map(float, e / yardstick)) for n, e in off.items() if n != "pytorch"}
 
 
 def _speeds(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 
@@ -44,6 +46,12 @@ def as_project(
         place, signature = _place(model, found.reference, root), str(found.signature)
         result = ModelResult(name, found.reference, signature, (stage,), place, seconds=seconds)
     return ProjectReport((result,), versions.installed(), describe(), seconds=seconds)
+
+
+def together(reports: Sequence[ProjectReport], seconds: float) -> ProjectReport:
+    """Several as one, that took so long."""
+    models = tuple(m for r in reports for m in r.models)
+    return replace(reports[0], models=models, seconds=seconds)
 
 
 def _place(model: str, source: str, root: Path) -> Place:
