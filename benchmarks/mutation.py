@@ -234,7 +234,7 @@ def run(original: Original, each: int, jobs: int, locate: bool) -> None:
         for number, kind in enumerate(kinds().values()):
             rng = np.random.default_rng([number, 7])
             for mutant in mutants(original.proto, kind, rng, each):
-                key = f"{original.name}: {kind.name}: {', '.join(mutant.nodes)}"
+                key = f"{original.name}: {kind.name}: {mutant.nodes[0]}"
                 if key not in done:
                     row = {"kind": kind.name, "nodes": mutant.nodes}
                     yield "mutants.jsonl", key, (lambda m=mutant: judged(original, m, locate)), row

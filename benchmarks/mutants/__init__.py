@@ -98,7 +98,21 @@ def mutants(model: ModelProto, kind: Kind, rng: Generator, most: int) -> Iterato
         name = site.node.name
         if kind.change(site, rng) and copy != model:
             made += 1
-            yield Mutant(kind.name, copy, (name,))
+            yield Mutant(kind.name, copy, (name, *_others(model, copy, name)))
+
+
+def _others(model: ModelProto, mutant: ModelProto, name: str) -> list[str]:
+    """What else is another node than before, or reads a weight that is: several may share one."""
+    before = {n.name: n for g in graphs(model.graph) for n in g.node}
+    weights = {t.name: t for g in graphs(model.graph) for t in g.initializer}
+    after = [t for g in graphs(mutant.graph) for t in g.initializer]
+    changed = {t.name for t in after if t.name in weights and t != weights[t.name]}
+    return [
+        n.name
+        for g in graphs(mutant.graph)
+        for n in g.node
+        if n.name not in ("", name) and (changed & {*n.input} or n != before.get(n.name))
+    ]
 
 
 def array(tensor: TensorProto) -> np.ndarray:

@@ -25,6 +25,22 @@ def test_a_fold_changes_every_element_and_is_no_damage() -> None:
     assert damaged(ORIGINAL, {"w": ORIGINAL["w"] * 1.5}) == []
 
 
+SCALES = np.random.default_rng(1).uniform(0.1, 3.0, (10, 1)).astype(np.float32)
+"""Of a batch norm that was folded into the weight, a channel each."""
+
+
+def test_damage_is_seen_under_a_batch_norm_that_was_folded() -> None:
+    pruned = np.where(np.abs(ORIGINAL["w"]) < 0.9, np.float32(0), ORIGINAL["w"])
+    for weight in (ORIGINAL["w"], pruned):
+        folded = weight * SCALES
+        assert damaged({"w": weight}, {"w": folded}) == []
+        at = np.unravel_index(int(np.abs(folded).argmax()), folded.shape)
+        folded[at] *= np.float32(1.001)
+        (problem,) = damaged({"w": weight}, {"w": folded})
+        assert "in 1 of 100 elements" in problem
+        assert problem.endswith(f"at [{at[0]}, {at[1]}]")
+
+
 def test_other_shapes_dtypes_and_names_are_not_compared() -> None:
     w = ORIGINAL["w"]
     for found in ({"w": w.T[:5]}, {"w": w.astype(np.float64)}, {"v": w + 1}):

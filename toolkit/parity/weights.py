@@ -2,6 +2,8 @@
 
 A single weight that is off by a little may stay below what any output shows. A rewrite that folds
 something into a weight changes all of it; a tensor of which a few elements differ was damaged.
+Where a batch norm was folded into it, each of its channels is the original's times a number, but
+for the elements that were damaged.
 One tensor at a time is looked at: both sides may read theirs when they are asked for them.
 """
 
@@ -12,6 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from toolkit.dtypes import epsilon
+
 TRANSPOSED = ".T"
 """What an exporter puts behind the name of a matrix that it stores transposed."""
 
@@ -19,11 +23,18 @@ _FEW = 0.1
 """The share of a tensor's elements up to which a change is damage and not a rewrite."""
 
 
+_PRODUCTS = 4
+"""Ulps by which a weight may be off after it was scaled: the scale is a quotient of a root."""
+
+
 def damaged(original: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> list[str]:
     """A sentence for each tensor of one name, shape and dtype of which a few elements differ."""
     problems = []
     for pair in _pairs(original, found):
         differs = pair.differs()
+        if differs.mean() > _FEW:
+            pair = pair.scaled()  # noqa: PLW2901
+            differs = pair.departs()
         count = int(differs.sum())
         if 0 < count <= max(1, _FEW * differs.size) and differs.size > 1:
             at = np.unravel_index(int(differs.argmax()), differs.shape)
@@ -61,6 +72,25 @@ class Pair(NamedTuple):
         bits = f"u{self.original.dtype.itemsize}"
         ours, theirs = (np.ascontiguousarray(a).view(bits) for a in (self.original, self.found))
         return np.atleast_1d(ours != theirs)
+
+    def scaled(self) -> Pair:
+        """The original with each channel (the first axis) times what the found one's is of it."""
+        if self.found.ndim < 2 or self.found.dtype.kind != "f":
+            return self
+        ours, theirs = (a.astype(np.float64).reshape(len(a), -1) for a in self[1:3])
+        safe = np.where(ours == 0, 1.0, ours)
+        ratios = np.ma.masked_where(ours == 0, theirs / safe)
+        factor = np.ma.median(ratios, axis=1, keepdims=True)  # type: ignore[no-untyped-call]
+        scaled = ours * factor.filled(0.0)
+        return self._replace(original=scaled.reshape(self.found.shape))
+
+    def departs(self) -> np.ndarray:
+        """Where the found one is not the original within the rounding of a few products."""
+        if self.found.dtype.kind != "f":
+            return self.differs()
+        ours, theirs = (a.astype(np.float64) for a in self[1:3])
+        far: np.ndarray = np.abs(theirs - ours) > _PRODUCTS * epsilon("float32") * np.abs(ours)
+        return np.atleast_1d(far)
 
 
 def _pairs(original: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> Iterator[Pair]:

@@ -22,7 +22,8 @@ from toolkit.pipeline import blame
 from toolkit.pipeline.insides import Arrays, Inside, left, of_file, of_module, yardstick
 
 _REFUSED = re.compile(r"Name:\s?'(?:fused )?([^']+)'")
-"""How ONNX Runtime names the node at which a run ended; one that it fused has a word before."""
+"""How ONNX Runtime names the node at which a run ended; one that it fused has a word before, or
+that of the fusion behind (`layers.0/MatMul_4/MatMulScaleFusion/`, `relu/Relu_nchwc`)."""
 
 
 @dataclass(frozen=True)
@@ -145,8 +146,9 @@ def _without_values(
     """Where no outputs differ: the node that the runtime names, or that reads a damaged weight."""
     for result in report.failures:
         named = _REFUSED.search(result.problem)
-        step = next((s for s in graph if named and s.node == named[1]), None)
-        if step:
+        known = [s for s in graph if named and s.node and named[1].startswith(s.node)]
+        if known:
+            step = max(known, key=lambda s: len(s.node))
             return Located(_departure(step), case=str(result.case))
     damaged = _reading_damage(report, graph, altered)
     return Located(_departure(damaged)) if damaged else None
