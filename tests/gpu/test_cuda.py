@@ -22,6 +22,17 @@ def test_the_same_file_holds_on_cuda(name: str, tmp_path: Path) -> None:
     assert report.holds, report.reason
 
 
+def test_the_report_says_what_tf32_would_cost() -> None:
+    """Products of 10 bits are off by thousands of times float32's own error."""
+    made = models.linear()
+    report = toolkit.check(
+        made[0], against=made[0], signature=made[1], device="cuda", against_device="cuda", limit=8
+    )
+    assert report.holds, report.reason
+    told = {r.way: r.ratio for r in report.repeated}
+    assert told["with TF32"] > 8
+
+
 def test_auto_takes_the_gpu(tmp_path: Path) -> None:
     toolkit.export(models.linear(), tmp_path / "m.onnx", budget=1.0)
     session = toolkit.load(tmp_path / "m.onnx")
