@@ -6,6 +6,7 @@ import pty
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -55,6 +56,20 @@ def test_check_says_what_the_verdict_rests_on(onnxport: Onnxport, model: Path) -
     assert ran.returncode == 0
     assert ran.stdout.startswith("cnn.onnx holds against zoo:cnn,size=8,filters=2 on cpu\n")
     assert "  holds at  batch 1..64\n" in ran.stdout
+
+
+def test_each_pair_of_several_subjects_is_a_case_of_junit(
+    onnxport: Onnxport, model: Path, tmp_path: Path
+) -> None:
+    source = "zoo:cnn,size=8,filters=2"
+    ran = onnxport("check", model, source, model, "--budget", "900ms", "--junit", "j.xml")
+    assert ran.returncode == 0, ran.stderr
+    suites = ElementTree.parse(tmp_path / "j.xml").getroot().iter("testsuite")
+    assert [s.get("name") for s in suites] == [
+        f"cnn.onnx against {source}",
+        "cnn.onnx against cnn.onnx",
+        f"cnn.onnx against {source}",
+    ]
 
 
 def test_a_failing_check_prints_the_command_that_reruns_its_case(

@@ -87,6 +87,17 @@ def test_what_leaves_the_signature_is_not_asked(case: str, names: set[str]) -> N
     assert {r.name for r, _ in related(Counted(), COUNTED, case)} == names
 
 
+def test_a_batch_need_not_lead() -> None:
+    gru = nn.GRU(3, 5)
+    text = """
+        input: float32[time, batch, 3] in -1..1
+        hx: float32[1, batch, 5] in -1..1
+        where time = 1..5, batch = 1..8
+    """
+    found = related(gru, text, "time=4,batch=3")
+    assert [(r.name, same) for r, same in found] == [(BATCH, True), (BATCH, True)]
+
+
 def test_a_state_is_carried_over_parts_of_a_run() -> None:
     found = related(Recurrent(), RECURRENT, "batch=1,time=11")
     assert [(r.what, same) for r, same in found] == [

@@ -132,6 +132,7 @@ def check(
             lines.print_json(matrix.to_dict())
         else:
             console.show_matrix(matrix)
+        outputs.write_pairs(matrix, models)
         sys.exit(matrix.exit_code)
     if as_json:
         lines.print_json(report.to_dict())

@@ -17,6 +17,7 @@ from toolkit.cli import options, sequences
 from toolkit.errors import OnnxportError
 
 if TYPE_CHECKING:
+    from toolkit.parity.matrix import Matrix
     from toolkit.parity.results import ParityReport
     from toolkit.project.results import ProjectReport
 
@@ -67,9 +68,28 @@ class Outputs:
         from toolkit.project.single import as_project
         from toolkit.report.publish import root
 
-        seconds = time.perf_counter() - self.start
-        report = as_project(self.model, found, root=root(), rerun=rerun, seconds=seconds)
+        report = as_project(self.model, found, root=root(), rerun=rerun, seconds=self._seconds)
         self.publish(report)
+
+    def write_pairs(self, matrix: Matrix, models: tuple[str, ...]) -> None:
+        """Of several subjects, each pair as a model of its own."""
+        from toolkit.project.single import as_project, together
+        from toolkit.report.publish import root
+
+        found = [
+            as_project(
+                models[one],
+                report,
+                root=root(),
+                name=f"{Path(models[one]).name} against {Path(models[other]).name}",
+            )
+            for (one, other), report in matrix.reports.items()
+        ]
+        self.publish(together(found, self._seconds))
+
+    @property
+    def _seconds(self) -> float:
+        return time.perf_counter() - self.start
 
     def publish(self, report: ProjectReport) -> None:
         from toolkit.report.publish import publish

@@ -87,7 +87,7 @@ def state_of(signature: Signature) -> dict[str, str]:
 
 
 def _rows(signature: Signature, feeds: Feeds) -> Iterator[Relation]:
-    batch, sizes = signature.batch, sizes_of(signature.inputs, feeds)
+    batch, sizes = signature.batch or _shared(signature), sizes_of(signature.inputs, feeds)
     if batch is None or sizes[batch] < 2 or 1 not in signature.dim(batch).sizes:
         return
     for row in (0, sizes[batch] - 1):
@@ -96,6 +96,13 @@ def _rows(signature: Signature, feeds: Feeds) -> Iterator[Relation]:
         what = f"row {row} alone and beside {sizes[batch] - 1} others"
         beside = partial(_run, feeds=feeds, specs=signature.outputs, dim=batch, part=part)
         yield Relation(BATCH, what, alone, partial(_run, feeds=alone), beside)
+
+
+def _shared(signature: Signature) -> str | None:
+    """The only dimension that all inputs have once (but scalars), where it does not lead them."""
+    shapes = [s.shape for s in signature.inputs if s.shape]
+    found = [d.name for d in signature.dims if all(s.count(d.name) == 1 for s in shapes)]
+    return found[0] if len(found) == 1 and len(shapes) > 1 else None
 
 
 def _padded(signature: Signature, feeds: Feeds, drawn: Drawn) -> Iterator[Relation]:

@@ -20,14 +20,16 @@ def as_project(
     found: ParityReport | OnnxportError,
     *,
     root: Path,
+    name: str = "",
     rerun: str = "",
     seconds: float = 0.0,
 ) -> ProjectReport:
     """`model`: as it was named; `found`: its report, or the error that the check ended with.
+    `name`: what it is called, in place of the last part of that.
 
     It stands where its original is defined, else at the file itself; places are relative to `root`.
     """
-    name = Path(model).name
+    name = name or Path(model).name
     if isinstance(found, OnnxportError):
         stage = StageResult("check", "cpu", failure=Failure.of(found), seconds=seconds)
         result = ModelResult(name, "", "", (stage,), _place(model, "", root), seconds=seconds)
