@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+import pytest
 
+from toolkit.dtypes import numpy_dtype
 from toolkit.parity.weights import damaged, unrelated
 
 ORIGINAL = {"w": np.random.default_rng(0).standard_normal((10, 10)).astype(np.float32)}
@@ -39,6 +41,13 @@ def test_damage_is_seen_under_a_batch_norm_that_was_folded() -> None:
         (problem,) = damaged({"w": weight}, {"w": folded})
         assert "in 1 of 100 elements" in problem
         assert problem.endswith(f"at [{at[0]}, {at[1]}]")
+
+
+@pytest.mark.parametrize("short", ["float16", "bfloat16"])
+def test_a_weight_that_went_through_a_shorter_format_is_named(short: str) -> None:
+    found = ORIGINAL["w"].astype(numpy_dtype(short)).astype(np.float32)
+    assert damaged(ORIGINAL, {"w": found}) == [f"weight 'w' is the original's rounded to {short}"]
+    assert damaged({"w": found}, {"w": found.copy()}) == []
 
 
 def test_other_shapes_dtypes_and_names_are_not_compared() -> None:

@@ -14,6 +14,7 @@ from toolkit.errors import OnnxportError
 from toolkit.examples import Feeds
 from toolkit.parity.cases import GIVEN, Case
 from toolkit.parity.repeating import Repeating
+from toolkit.parity.settings import Setting
 from toolkit.parity.valid import kept, valid
 from toolkit.parity.verdict import spread, unsettled
 from toolkit.plugins import Session
@@ -72,6 +73,8 @@ class Reference:
         self._deep = deep
         self.weights = weights
         """The original's weights by name, read when they are asked for."""
+        self.settings: Callable[[], Sequence[Setting]] = tuple
+        """What its normalizations are told, read when asked for."""
         self.signature: Signature = plain.signature
         self.notes: list[str] = []
         self.plain, self._exact = plain, exact

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from toolkit.dtypes import epsilon
+from toolkit.dtypes import epsilon, numpy_dtype
 
 TRANSPOSED = ".T"
 """What an exporter puts behind the name of a matrix that it stores transposed."""
@@ -32,6 +32,9 @@ def damaged(original: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray])
     problems = []
     for pair in _pairs(original, found):
         differs = pair.differs()
+        if half := pair.rounded():
+            problems.append(f"weight '{pair.name}' is the original's rounded to {half}")
+            continue
         if differs.mean() > _FEW:
             pair = pair.scaled()  # noqa: PLW2901
             differs = pair.departs()
@@ -72,6 +75,17 @@ class Pair(NamedTuple):
         bits = f"u{self.original.dtype.itemsize}"
         ours, theirs = (np.ascontiguousarray(a).view(bits) for a in (self.original, self.found))
         return np.atleast_1d(ours != theirs)
+
+    def rounded(self) -> str:
+        """The shorter format through which the original's numbers have gone; "" for none."""
+        if self.found.dtype != np.float32 or not self.differs().any():
+            return ""
+        for name in ("float16", "bfloat16"):
+            with np.errstate(over="ignore"):
+                short = self.original.astype(numpy_dtype(name)).astype(np.float32)
+            if np.array_equal(short, self.found, equal_nan=True):
+                return name
+        return ""
 
     def scaled(self) -> Pair:
         """The original with each channel (the first axis) times what the found one's is of it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +15,7 @@ from toolkit.artifact import Declared, OnnxArtifact, Provenance, read_weights
 from toolkit.inference.isolated import IsolatedSession
 from toolkit.ordering import orders_numbers
 from toolkit.parity.declared import input_problems
+from toolkit.parity.settings import Setting, of_file
 from toolkit.pipeline.references import LazyFloat64
 from toolkit.pipeline.subjects import PYTORCH, Renamed, called
 from toolkit.plugins import Session
@@ -33,6 +34,8 @@ class Candidate:
     exact: Session | None
     """The same in float64, by other code where there is any: who is heard on appeal."""
     weights: Callable[[], Mapping[str, np.ndarray]]
+    settings: Callable[[], Sequence[Setting]] = tuple
+    """What its normalizations are told."""
     made: Provenance = field(default_factory=Provenance)
     declared: tuple[Declared, ...] = ()
     """What a file says of its outputs."""
@@ -62,6 +65,7 @@ def candidate_file(
             session,
             LazyFloat64(artifact, signature),
             partial(read_weights, artifact),
+            partial(of_file, artifact),
             artifact.provenance,
             session.outputs,
             partial(orders_numbers, artifact),

@@ -21,6 +21,7 @@ from toolkit.parity.judging import Judge
 from toolkit.parity.reference import Reference
 from toolkit.parity.relating import relate
 from toolkit.parity.results import Invariance, ParityReport
+from toolkit.parity.settings import unsettled
 from toolkit.parity.verdict import Tolerance
 from toolkit.parity.weights import damaged, unrelated
 from toolkit.pipeline.candidates import Candidate, candidate_file
@@ -132,6 +133,7 @@ def check_candidate(
     if not lossy and not (tolerance and tolerance.explicit):
         original, found = reference.weights(), candidate.weights()
         problems += damaged(original, found)
+        problems += unsettled(reference.settings(), candidate.settings(), original)
         if unrelated(original, found):
             notes.append(_UNRELATED)
     notes += [note for note in candidate.notes if note not in notes]

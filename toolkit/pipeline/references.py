@@ -15,6 +15,7 @@ from toolkit.errors import OnnxportError
 from toolkit.inference.isolated import IsolatedSession
 from toolkit.parity.determinism import require_deterministic
 from toolkit.parity.reference import Reference
+from toolkit.parity.settings import of_module
 from toolkit.pipeline.golden import GOLDEN, is_golden, read_golden
 from toolkit.pipeline.rows import fitting, shown_of
 from toolkit.pipeline.subjects import (
@@ -43,11 +44,12 @@ def reference_model(model: LoadedModel, device: str = "cpu") -> Reference:
     try:
         exact = plugins.runtime("pytorch-float64").load(model, "cpu")
         moving = getattr(exact, "moved", None)
-        return Reference(plain, exact, model.weights, given=model.examples, moving=moving)
+        reference = Reference(plain, exact, model.weights, given=model.examples, moving=moving)
     except Exception as error:  # deepcopy runs the module's own code
         reference = Reference(plain, None, model.weights, given=model.examples)
         reference.notes.append(f"the module cannot be copied to float64: {error}")
-        return reference
+    reference.settings = partial(of_module, model.module)
+    return reference
 
 
 @contextmanager
