@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from toolkit.artifact import OnnxArtifact, read_graph
+from toolkit.artifact import OnnxArtifact, read_outline
 from toolkit.dtypes import DTYPES, epsilon
 from toolkit.errors import OnnxportError
 from toolkit.inference.intermediates import values
@@ -136,7 +136,7 @@ def of_file(
     near = feeds if exact else reference.nudged(feeds)
     written, fed = "onnxruntime-unoptimized", Inside(original, reference, near, Tolerance()).fed
     plain = values(original, fed, runtime=written, timeout=left(end))
-    theirs = steps(read_graph(original.path).graph)
+    theirs = steps(read_outline(original.path).graph)
     marks: list[Landmark] = []
     index = {}
     for step in theirs:
