@@ -195,12 +195,12 @@ def publish(artifact: OnnxArtifact, target: Path) -> OnnxArtifact:
 
 def read_model(artifact: OnnxArtifact) -> ModelProto:
     """The whole model with its weights in memory."""
-    import onnx
-
+    proto = read_graph(artifact.path)
     try:
-        return onnx.load(str(artifact.path))
-    except Exception as error:
+        external.take_in(proto, artifact.path.parent)
+    except (OSError, ValueError) as error:
         raise _not_onnx(artifact.path, error) from error
+    return proto
 
 
 def read_weights(artifact: OnnxArtifact) -> Mapping[str, np.ndarray]:

@@ -22,7 +22,7 @@ Arrays = Mapping[str, np.ndarray]
 Moving = Callable[[float, np.random.Generator, int], AbstractContextManager[None]]
 """While it is entered `exact` has other weights, so many ulps away; see `PyTorchSession.moved`."""
 
-_DRAWS = 8
+DRAWS = 8
 """Neighbours of an input that are tried; 4 gave the same worst ratios (docs/decisions)."""
 
 
@@ -50,7 +50,7 @@ class Reference:
     run stands in for the truth and its response to one-ulp changes of the input is the yardstick.
 
     `given` are the examples that came with the original: cases of their own. `moving` moves the
-    weights of `exact`, where it can.
+    weights of `exact`, where it can. `draws`: neighbours that are tried, each a run of both.
     """
 
     def __init__(
@@ -61,11 +61,12 @@ class Reference:
         deep: Callable[[], Session] | None = None,
         given: Sequence[Feeds] = (),
         moving: Moving | None = None,
+        draws: int = DRAWS,
     ) -> None:
         self.given = tuple(given)
         self.cases: tuple[Case, ...] = ()
         """The only cases there are, where it can be asked about no other."""
-        self._moving = moving
+        self._moving, self._draws = moving, draws
         self._deep = deep
         self.weights = weights
         """The original's weights by name, read when they are asked for."""
@@ -160,18 +161,18 @@ class Reference:
         if self.signature.from_data:
             cases = (Case(case.sizes, GIVEN, n) for n in range(len(self.given)) if n != case.seed)
             feeds = (other.feeds(self.signature, self.given) for other in cases)
-            wanted = dict(case.sizes)
-            yield from islice((f for f in feeds if self.signature.validate(f) == wanted), _DRAWS)
+            alike = (f for f in feeds if self.signature.validate(f) == dict(case.sizes))
+            yield from islice(alike, self._draws)
             return
         fill = "uniform" if case.fill == GIVEN else case.fill
-        for n in range(_DRAWS):
+        for n in range(self._draws):
             yield Case(case.sizes, fill, case.seed + 1000 + n).feeds(self.signature)
 
     def _neighbours(
         self, feeds: Arrays, ulps: float, drift: float, rng: np.random.Generator
     ) -> Iterator[Arrays]:
         floats = {s.name for s in self.signature.inputs if s.is_float and feeds[s.name].size}
-        for _ in range(_DRAWS):
+        for _ in range(self._draws):
             yield {n: _nudged(a, ulps, rng) if n in floats else a for n, a in feeds.items()}
         for steps in (drift, -drift) if drift else ():
             yield {n: _scaled(a, steps) if n in floats else a for n, a in feeds.items()}
@@ -181,7 +182,7 @@ class Reference:
     ) -> Iterator[Arrays]:
         assert self._moving is not None
         rng = np.random.default_rng(seed)
-        moves = [(ulps, 0)] * _DRAWS + ([(drift, 1), (drift, -1)] if drift else [])
+        moves = [(ulps, 0)] * self._draws + ([(drift, 1), (drift, -1)] if drift else [])
         for far, together in moves:
             with self._moving(far, rng, together):
                 truth = self._run_exact(feeds)
