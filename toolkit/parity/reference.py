@@ -205,12 +205,12 @@ class Reference:
 
 
 def _wide(outputs: Arrays) -> dict[str, np.ndarray]:
-    return {name: a.astype(np.float64) for name, a in outputs.items()}
+    return {name: a.astype(np.float64, copy=False) for name, a in outputs.items()}
 
 
 def _nudged(array: np.ndarray, ulps: float, rng: np.random.Generator) -> np.ndarray:
     """Each number `ulps` up or down; for zeros, ulps of the array's root mean square."""
-    wide = array.astype(np.float64)
+    wide = array.astype(np.float64, copy=False)
     finite = wide[np.isfinite(wide)]
     usual = float(np.sqrt(np.mean(finite**2))) if finite.size else 0.0
     size = np.where(np.isfinite(wide), np.abs(wide), 0.0)  # infinity moved by an ulp is no NaN
@@ -222,4 +222,4 @@ def _nudged(array: np.ndarray, ulps: float, rng: np.random.Generator) -> np.ndar
 def _scaled(array: np.ndarray, ulps: float) -> np.ndarray:
     """All numbers `ulps` away from zero, or towards it."""
     factor = 1.0 + ulps * epsilon(str(array.dtype))
-    return (array.astype(np.float64) * factor).astype(array.dtype)
+    return (array.astype(np.float64, copy=False) * factor).astype(array.dtype)

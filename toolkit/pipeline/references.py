@@ -37,8 +37,8 @@ LARGE = 256 << 20
 """Bytes of weights of a model that is asked about FEW neighbours: each takes seconds."""
 
 FEW = 2
-"""The widest of eight draws was at most 1.8 times the wider of two (mlp, cnn, lstm and transformer of
-the zoo, 72 outputs); what two leave unexplained is heard on appeal, as anything is."""
+"""Of eight draws the widest was at most 1.8 times the wider of two (72 outputs of the zoo's mlp,
+cnn, lstm and transformer); what two leave unexplained is heard on appeal, as anything is."""
 
 
 def reference_model(model: LoadedModel, device: str = "cpu") -> Reference:
