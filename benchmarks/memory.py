@@ -19,11 +19,13 @@ import time
 import warnings
 from pathlib import Path
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.large import CONTRACT, Large, measured
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks.large import CONTRACT, Large, measured, ours
 from toolkit import source, versions
 from toolkit.artifact import read_outline
 from toolkit.external import stored
@@ -43,21 +45,26 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=30.0, help="seconds for the cases")
     parser.add_argument("--json", type=Path, help="write the numbers here as well")
     parser.add_argument("--run", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--export", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
+    if options.export:
+        ours(loaded(options.model, options.layers), options.export)
+        return
     if options.run:
         run(options.run, options.model, options.layers, options.budget)
         return
     print(*(f"{name} {version}" for name, version in versions.installed().items()), sep=", ")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        exported(options.model, options.layers, Path(folder))
         asked = ["--model", options.model, "--layers", str(options.layers)]
+        subprocess.run([sys.executable, __file__, "--export", folder, *asked], check=True)
         for subject in ("right", "wrong"):
             if subject == "wrong":
                 moved(Path(folder, "m.onnx"))
-            command = [sys.executable, __file__, "--run", folder, *asked]
-            rows += measured(subject, [*command, "--budget", str(options.budget)])
+            seconds = ["--budget", str(options.budget)]
+            command = [sys.executable, __file__, "--run", folder, *asked, *seconds]
+            rows += measured(subject, command)
     show(rows)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n")
@@ -70,22 +77,13 @@ def loaded(model: str, layers: int) -> LoadedModel:
     return source.load((Large(layers).eval(), CONTRACT))
 
 
-def exported(model: str, layers: int, folder: Path) -> None:
-    """In a child, as the export is no part of what is measured."""
-    code = "import sys; from pathlib import Path; from benchmarks import memory as m;"
-    code += "m.ours(m.loaded(sys.argv[1], int(sys.argv[2])), Path(sys.argv[3]))"
-    command = [sys.executable, "-c", code, model, str(layers), str(folder)]
-    subprocess.run(command, check=True, capture_output=True)
-
-
 def moved(path: Path) -> str:
-    """Move the largest matrix but those that are read twice by 1 %, in place."""
-    import numpy as np
-
+    """Move a matrix in the middle, of those that are read once, by 1 % in place."""
     model = read_outline(path)
     readers = [name for node in model.graph.node for name in node.input]
-    once = [t for t in model.graph.initializer if readers.count(t.name) == 1 and len(t.dims) == 2]
-    middle = sorted(once, key=lambda t: -t.ByteSize())[len(once) // 2]
+    once = [t for t in model.graph.initializer if stored(t) and readers.count(t.name) == 1]
+    matrices = [t for t in once if len(t.dims) == 2]
+    middle = matrices[len(matrices) // 2]
     place = stored(middle)
     assert place is not None
     array = np.memmap(path.parent / place.location, "<f4", "r+", place.offset, (place.length // 4,))
@@ -98,6 +96,7 @@ def run(folder: Path, model: str, layers: int, budget: float) -> None:
     """In a process of its own: say when each phase begins, and what came out."""
     print("imported", flush=True)
     time.sleep(1)  # for the parent to see what the imports take
+    print("model", flush=True)
     original = loaded(model, layers)
     print("check", flush=True)
     report = check(
