@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from runtimes.lending import Lending, is_lendable
 from runtimes.recording import Call, Recorded, recall, record
 from runtimes.widening import widening
 from toolkit.artifact import OnnxArtifact
@@ -17,6 +18,9 @@ from toolkit.errors import InputError, OnnxportError
 from toolkit.model import LoadedModel, refusal, to_array, to_tensor
 from toolkit.parity.repeating import AGAIN, ONE_THREAD, TF32
 from toolkit.plugins import Availability
+
+COPIED = 256 << 20
+"""Bytes of weights up to which the float64 reference is a copy of the module, which is faster."""
 
 
 class PyTorch:
@@ -42,16 +46,23 @@ class PyTorch:
         if device != "cpu":
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         if device != "cpu" or self.precision:
-            module = copy.deepcopy(subject.module).to(device, self.precision)
-            subject = replace(subject, module=module)
+            subject = _copied(subject, device, self.precision)
         return PyTorchSession(subject, device, self.precision)
 
 
 class PyTorchFloat64(PyTorch):
-    """A copy of the module with its parameters, buffers and floating inputs in float64."""
+    """The module with its parameters, buffers and floating inputs in float64: a copy of it.
+
+    Of a large module on the CPU there is none; see `runtimes.lending`.
+    """
 
     name = "pytorch-float64"
     precision = torch.float64
+
+    def load(self, subject: OnnxArtifact | LoadedModel, device: str) -> PyTorchSession:
+        if isinstance(subject, LoadedModel) and device == "cpu" and subject.size > COPIED:
+            return Lent(subject) if is_lendable(subject.module) else super().load(subject, device)
+        return super().load(subject, device)
 
 
 class PyTorchSession:
@@ -122,19 +133,20 @@ class PyTorchSession:
 
         For a copy only, as this session has where it is in float64: the weights are put back.
         """
-        weights = [p for p in self._flat.parameters() if p.is_floating_point()]
+        weights = self._floating()
         before = [p.detach().clone() for p in weights]
-        step = ulps * torch.finfo(torch.float32).eps
         try:
             with torch.no_grad():
                 for weight in weights:
-                    signs = together or rng.integers(0, 2, tuple(weight.shape), np.int8) * 2 - 1
-                    weight.mul_(1 + step * torch.as_tensor(signs, device=weight.device))
+                    weight.mul_(_factor(_signs(weight, rng, together), ulps).to(weight.device))
             yield
         finally:
             with torch.no_grad():
                 for weight, old in zip(weights, before, strict=True):
                     weight.copy_(old)
+
+    def _floating(self) -> list[torch.nn.Parameter]:
+        return [p for p in self._flat.parameters() if p.is_floating_point()]
 
     def recorded(self, feeds: Mapping[str, np.ndarray]) -> list[Recorded]:
         """What it computes on the way to its outputs; see `runtimes.recording`."""
@@ -148,6 +160,74 @@ class PyTorchSession:
         tensor = to_tensor(array, dtype).to(self.device)
         widened = self._precision and tensor.is_floating_point()
         return tensor.to(self._precision) if widened else tensor
+
+
+class Lent(PyTorchSession):
+    """In float64 without a copy of the module, as long as that is the same."""
+
+    def __init__(self, model: LoadedModel) -> None:
+        super().__init__(model, "cpu", torch.float64)
+        self._model = model
+        self._lending = Lending(model.module)
+        self.lends = True
+        """False once it turned out to need a copy."""
+
+    def _outputs(
+        self, tensors: list[torch.Tensor], feeds: Mapping[str, np.ndarray]
+    ) -> tuple[torch.Tensor, ...]:
+        if self.lends:
+            try:
+                with torch.no_grad(), self._lending.lending():
+                    found = self._flat(*tensors)
+                return tuple(map(self._lending.lent, found))
+            except OnnxportError:
+                raise
+            except Exception:  # it writes to itself, or insists on float32 somewhere
+                self._copy()
+        return super()._outputs(tensors, feeds)
+
+    def _copy(self) -> None:
+        self.lends = False
+        try:
+            self._flat = _copied(self._model, self.device, self._precision).flat()
+        except Exception as error:  # deepcopy runs the module's own code
+            raise InputError(f"the module cannot be copied: {error}") from error
+
+    @contextmanager
+    def moved(self, ulps: float, rng: np.random.Generator, together: int = 0) -> Iterator[None]:
+        """See `PyTorchSession.moved`; each weight is moved when it is read, by the same signs."""
+        if not self.lends:
+            with super().moved(ulps, rng, together):
+                yield
+            return
+        weights = self._floating()
+        factors = [_kept(_signs(weight, rng, together), ulps) for weight in weights]
+        with self._lending.moved(zip(weights, factors, strict=True)):
+            yield
+
+
+def _copied(model: LoadedModel, device: str, precision: torch.dtype | None) -> LoadedModel:
+    return replace(model, module=copy.deepcopy(model.module).to(device, precision))
+
+
+def _signs(weight: torch.Tensor, rng: np.random.Generator, together: int) -> np.ndarray:
+    """Where each number of a weight goes: up, 1, or down, -1."""
+    return np.asarray(together or rng.integers(0, 2, tuple(weight.shape), np.int8) * 2 - 1)
+
+
+def _factor(signs: np.ndarray, ulps: float) -> torch.Tensor:
+    return 1 + ulps * torch.finfo(torch.float32).eps * torch.as_tensor(signs).to(torch.float32)
+
+
+def _kept(signs: np.ndarray, ulps: float) -> Callable[[], torch.Tensor]:
+    """The factor, made when it is asked for of signs that are kept as a bit each."""
+    bits, shape, count = np.packbits(signs > 0), signs.shape, signs.size
+
+    def factor() -> torch.Tensor:
+        ups = np.unpackbits(bits, count=count).astype(np.int8).reshape(shape)
+        return _factor(ups * 2 - 1, ulps)
+
+    return factor
 
 
 @contextmanager

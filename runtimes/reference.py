@@ -6,7 +6,8 @@ rounding of the kernels that run it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,8 @@ import onnx
 from onnx import TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from toolkit.artifact import OnnxArtifact, read_model
+from runtimes.streaming import Streaming, is_flat, is_heavy, small
+from toolkit.artifact import OnnxArtifact, read_model, read_outline, read_weights
 from toolkit.errors import InputError, NotLoadable
 from toolkit.plugins import Availability
 from toolkit.proto import graphs
@@ -36,10 +38,17 @@ class Reference:
         if not isinstance(subject, OnnxArtifact):
             raise InputError(f"'{subject.origin}' is not an ONNX file", "export it first")
         self.availability().require(device)
-        model = read_model(subject)
-        _require_whole_sequences(model)
+        outline = read_outline(subject.path)
+        _require_whole_sequences(outline)
+        evaluator: ReferenceEvaluator | Streaming
         try:
-            evaluator = ReferenceEvaluator(widened(model) if self.float64 else model)
+            if self.float64 and is_flat(outline) and is_heavy(outline):
+                evaluator = _streaming(subject, outline)
+            else:
+                model = read_model(subject)
+                evaluator = ReferenceEvaluator(widened(model) if self.float64 else model)
+        except InputError:
+            raise
         except Exception as error:
             raise NotLoadable(f"onnx.reference: {type(error).__name__}: {error}") from error
         return ReferenceSession(subject, evaluator, float64=self.float64)
@@ -62,6 +71,26 @@ class ReferenceFloat64(Reference):
     name = "reference-float64"
     float64 = True
 
+    def walk(
+        self, subject: OnnxArtifact, feeds: Mapping[str, np.ndarray]
+    ) -> Iterator[tuple[str, np.ndarray]] | None:
+        """See `toolkit.plugins.Walking`; None for a graph with graphs within it."""
+        outline = read_outline(subject.path)
+        _require_whole_sequences(outline)
+        return _walked(subject, outline, feeds) if is_flat(outline) else None
+
+
+def _streaming(subject: OnnxArtifact, outline: onnx.ModelProto) -> Streaming:
+    return Streaming(widened(small(outline)), read_weights(subject))
+
+
+def _walked(
+    subject: OnnxArtifact, outline: onnx.ModelProto, feeds: Mapping[str, np.ndarray]
+) -> Iterator[tuple[str, np.ndarray]]:
+    with _refusing():
+        walk = _streaming(subject, outline).walk(_wide(feeds, subject))
+        yield from ((name, np.asarray(value)) for name, value in walk if _is_array(value))
+
 
 class ReferenceSession:
     """Runs on the calling thread; an operator that is missing there is an InputError."""
@@ -69,21 +98,40 @@ class ReferenceSession:
     device = "cpu"
 
     def __init__(
-        self, artifact: OnnxArtifact, evaluator: ReferenceEvaluator, *, float64: bool
+        self,
+        artifact: OnnxArtifact,
+        evaluator: ReferenceEvaluator | Streaming,
+        *,
+        float64: bool,
     ) -> None:
-        self.signature = artifact.signature
+        self.signature, self._artifact = artifact.signature, artifact
         self._evaluator, self._float64 = evaluator, float64
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        floats = {s.name for s in self.signature.inputs if s.is_float and self._float64}
-        wide = {n: a.astype(np.float64) if n in floats else a for n, a in feeds.items()}
-        try:
-            with np.errstate(all="ignore"):
-                arrays = self._evaluator.run(None, wide)
-        except Exception as error:
-            raise InputError(f"onnx.reference: {type(error).__name__}: {error}") from error
+        with _refusing():
+            fed = _wide(feeds, self._artifact) if self._float64 else dict(feeds)
+            arrays = self._evaluator.run(None, fed)
         names = self._evaluator.output_names
         return {n: np.asarray(a) for n, a in zip(names, arrays, strict=True)}
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        with np.errstate(all="ignore"):
+            yield
+    except Exception as error:
+        raise InputError(f"onnx.reference: {type(error).__name__}: {error}") from error
+
+
+def _wide(feeds: Mapping[str, np.ndarray], artifact: OnnxArtifact) -> dict[str, np.ndarray]:
+    floats = {s.name for s in artifact.signature.inputs if s.is_float}
+    return {n: a.astype(np.float64) if n in floats else a for n, a in feeds.items()}
+
+
+def _is_array(value: object) -> bool:
+    """Not a sequence, nor an optional without a value."""
+    return isinstance(value, (np.ndarray, np.generic))
 
 
 _NARROW = (TensorProto.FLOAT, TensorProto.FLOAT16)

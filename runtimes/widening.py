@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 
-class _Widening(TorchFunctionMode):
+class Widening(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         func = _INSTEAD.get(func, func)
         return func(*map(_wide, args), **{n: _wide(v) for n, v in (kwargs or {}).items()})
@@ -45,12 +45,12 @@ def _wide(value: Any) -> Any:
 
 
 @contextmanager
-def widening() -> Iterator[None]:
+def widening(mode: Widening | None = None) -> Iterator[None]:
     """What is asked for in float32 is made in float64."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
-        with _Widening():
+        with mode or Widening():
             yield
     finally:
         torch.set_default_dtype(before)

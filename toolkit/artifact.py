@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from toolkit import atomic, external
 from toolkit.domain import Choices, Interval
 from toolkit.dtypes import DTYPES, from_onnx
 from toolkit.errors import InputError, OnnxportError
+from toolkit.outline import outline
 from toolkit.proto import graphs, parse_model
 from toolkit.signature import Dim, Signature, TensorSpec
 
@@ -128,7 +129,7 @@ def open_artifact(
     such file or it is not ONNX.
     """
     path = Path(path)
-    proto = proto or read_graph(path)
+    proto = proto or read_outline(path)
     metadata = {p.key: p.value for p in proto.metadata_props}
     weights = {t.name for t in proto.graph.initializer}
     inputs = tuple(_declared(v) for v in proto.graph.input if v.name not in weights)
@@ -143,7 +144,7 @@ def open_artifact(
         inputs,
         outputs,
         assumed=given is None and carried is None,
-        external=external.files(proto),
+        external=tuple(name for name in external.files(proto) if name != path.name),
         unused=_unused(proto, inputs),
     )
 
@@ -194,18 +195,18 @@ def publish(artifact: OnnxArtifact, target: Path) -> OnnxArtifact:
 
 def read_model(artifact: OnnxArtifact) -> ModelProto:
     """The whole model with its weights in memory."""
-    import onnx
-
+    proto = read_graph(artifact.path)
     try:
-        return onnx.load(str(artifact.path))
-    except Exception as error:
+        external.take_in(proto, artifact.path.parent)
+    except (OSError, ValueError) as error:
         raise _not_onnx(artifact.path, error) from error
+    return proto
 
 
 def read_weights(artifact: OnnxArtifact) -> Mapping[str, np.ndarray]:
     """The initializers of the main graph by name, each read when it is asked for."""
     try:
-        return external.Weights(read_graph(artifact.path), artifact.path.parent)
+        return external.Weights(read_outline(artifact.path), artifact.path.parent)
     except (OSError, ValueError) as error:
         raise _not_onnx(artifact.path, error) from error
 
@@ -224,11 +225,23 @@ def _is_onnx(path: Path) -> bool:
 
 def read_graph(path: Path) -> ModelProto:
     """The model without its external weights. Raises InputError where it is not one."""
+    return _read(path, lambda: parse_model(path.read_bytes()))
+
+
+def read_outline(path: Path) -> ModelProto:
+    """The model without any large weights, to be looked at; those in its own file point into it.
+
+    Raises InputError where it is not one.
+    """
+    return _read(path, lambda: outline(path))
+
+
+def _read(path: Path, read: Callable[[], ModelProto]) -> ModelProto:
     if not path.is_file():
         kind = "a folder, not a file" if path.is_dir() else "not there"
         raise InputError(f"'{path}' is {kind}", "name an .onnx file")
     try:
-        proto = parse_model(path.read_bytes())
+        proto = read()
     except Exception as error:
         raise _not_onnx(path, error) from error
     if not proto.graph.output or not proto.ir_version:

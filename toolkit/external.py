@@ -169,7 +169,7 @@ def _taken_over(heavy: list[TensorProto], folder: Path, model: Path) -> bool:
     for tensor in heavy:
         place = stored(tensor)
         assert place is not None
-        _point(tensor, place._replace(location=name))
+        point(tensor, place._replace(location=name))
     return True
 
 
@@ -185,7 +185,7 @@ def _written(heavy: list[TensorProto], folder: Path, model: Path) -> None:
                 places[digest] = Stored(name, _aligned(file), content.nbytes)
                 file.write(content)
     for tensor, digest in zip(heavy, digests, strict=True):
-        _point(tensor, places[digest])
+        point(tensor, places[digest])
 
 
 def _content(tensor: TensorProto, folder: Path) -> memoryview:
@@ -204,7 +204,8 @@ def _aligned(file: IO[bytes]) -> int:
     return file.tell()
 
 
-def _point(tensor: TensorProto, place: Stored) -> None:
+def point(tensor: TensorProto, place: Stored) -> None:
+    """Make the tensor one whose bytes are there."""
     kept = {"name", "dims", "data_type", "metadata_props", "doc_string"}
     for field, _ in tensor.ListFields():
         if field.name not in kept:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from toolkit.artifact import OnnxArtifact, read_graph
+from toolkit.artifact import OnnxArtifact, read_outline
 from toolkit.dtypes import DTYPES
 from toolkit.proto import graphs
 
@@ -20,7 +20,7 @@ _WHOLE = frozenset(row.onnx for row in DTYPES.values() if row.kind in "iu")
 
 def orders_numbers(artifact: OnnxArtifact) -> bool:
     """Does a file order numbers, ask for their sign, or cast them to integers?"""
-    proto = read_graph(artifact.path)
+    proto = read_outline(artifact.path)
     nodes = [node for graph in graphs(proto.graph) for node in graph.node]
     nodes += [node for function in proto.functions for node in function.node]
     return any(

@@ -7,7 +7,7 @@ None is imported before it is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -145,6 +145,17 @@ class Optimizing(Protocol):
         self, subject: OnnxArtifact, device: str, level: str, without: Collection[str] = ()
     ) -> Session:
         """As `load`, at one of the levels and without the rewrites of these names."""
+
+
+@runtime_checkable
+class Walking(Protocol):
+    """What a runtime has, beside the rest, that can show each value of a graph as it is made."""
+
+    def walk(
+        self, subject: OnnxArtifact, feeds: Mapping[str, np.ndarray]
+    ) -> Iterator[tuple[str, np.ndarray]] | None:
+        """The arrays that the main graph computes, by name and in order; only those that are still
+        to be read are held. None for a graph with which it cannot."""
 
 
 def names(group: str) -> tuple[str, ...]:

@@ -19,11 +19,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from toolkit.errors import InputError
-from toolkit.model import LoadedModel, observed
 from toolkit.signature import Signature
+
+if TYPE_CHECKING:
+    from toolkit.model import LoadedModel
 
 DECODER, ENCODER = "decoder", "encoder"
 IDS, LOGITS, MASK = "ids", "logits", "mask"
@@ -57,6 +59,8 @@ def generation(model: LoadedModel) -> Generation:
 
 def part(model: LoadedModel, name: str) -> LoadedModel:
     """One graph of a model that has several. Raises InputError where it has no such part."""
+    from toolkit.model import LoadedModel, observed
+
     parts: Mapping[str, Signature] = getattr(model.module, "parts", {})
     if name not in parts:
         raise InputError(

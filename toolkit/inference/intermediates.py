@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from toolkit import plugins
-from toolkit.artifact import OnnxArtifact, open_artifact, read_graph
+from toolkit.artifact import OnnxArtifact, open_artifact, read_outline
 from toolkit.inference.isolated import call_alone
 from toolkit.parity.sketch import Sketch
 
@@ -72,11 +72,11 @@ def _arrays(
     feeds: Mapping[str, np.ndarray], path: str, signature: str, runtime: str, names: list[str]
 ) -> tuple[None, dict[str, np.ndarray]]:
     artifact = open_artifact(path, signature)
-    model = read_graph(artifact.path)
+    model = read_outline(artifact.path)
     own = {value.name for value in (*model.graph.output, *model.graph.input)}
     with tempfile.TemporaryDirectory() as folder:
         put_beside(artifact, Path(folder))
-        tapped = replace(artifact, path=Path(folder, "tapped.onnx"))
+        tapped = replace(artifact, path=_tapped_path(artifact, Path(folder)))
         inner = [name for name in names if name not in own]
         tapped.path.write_bytes(_tapped(model, inner).SerializeToString())
         found = plugins.runtime(runtime).load(tapped, "cpu").run(feeds)
@@ -87,34 +87,51 @@ def _values(
     feeds: Mapping[str, np.ndarray], path: str, signature: str, runtime: str, device: str
 ) -> tuple[dict[str, list[int]], dict[str, np.ndarray]]:
     artifact = open_artifact(path, signature)
-    model = read_graph(artifact.path)
-    own = [value.name for value in model.graph.output]
     shapes: dict[str, list[int]] = {}
     elements: dict[str, np.ndarray] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        put_beside(artifact, Path(folder))
-        for names in _chunks(model, feeds):
-            tapped = replace(artifact, path=Path(folder, "tapped.onnx"))
-            tapped.path.write_bytes(_tapped(model, names).SerializeToString())
-            session = plugins.runtime(runtime).load(tapped, device)
-            found = session.run(feeds)
-            for name in (*names, *own):
-                array = found.get(name)
-                if isinstance(array, np.ndarray) and array.dtype.kind in "fiub":
-                    sketch = Sketch.of(array)
-                    shapes[name], elements[name] = list(sketch.shape), sketch.elements
+    for name, array in _each(artifact, feeds, runtime, device):
+        if array.dtype.kind in "fiub":
+            sketch = Sketch.of(array)
+            shapes[name], elements[name] = list(sketch.shape), sketch.elements
     return shapes, elements
 
 
+def _each(
+    artifact: OnnxArtifact, feeds: Mapping[str, np.ndarray], runtime: str, device: str
+) -> Iterator[tuple[str, np.ndarray]]:
+    found = plugins.runtime(runtime)
+    walked = found.walk(artifact, feeds) if isinstance(found, plugins.Walking) else None
+    if walked is not None:
+        yield from walked
+        return
+    model = read_outline(artifact.path)
+    own = [value.name for value in model.graph.output]
+    with tempfile.TemporaryDirectory() as folder:
+        put_beside(artifact, Path(folder))
+        for names in _chunks(model, feeds):
+            tapped = replace(artifact, path=_tapped_path(artifact, Path(folder)))
+            tapped.path.write_bytes(_tapped(model, names).SerializeToString())
+            arrays = found.load(tapped, device).run(feeds)
+            yield from ((n, arrays[n]) for n in (*names, *own) if _is_array(arrays.get(n)))
+
+
+def _is_array(value: object) -> bool:
+    return isinstance(value, np.ndarray)
+
+
 def put_beside(artifact: OnnxArtifact, folder: Path) -> None:
-    """Make the weights that a file keeps beside it available in another folder, without a copy."""
-    for source in artifact.files[1:]:
+    """Make a file's weights available in another folder, its own among them, without a copy."""
+    for source in artifact.files:
         target = folder / source.relative_to(artifact.path.parent)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.link(source, target)
         except OSError:  # another file system
             shutil.copyfile(source, target)
+
+
+def _tapped_path(artifact: OnnxArtifact, folder: Path) -> Path:
+    return folder / f"tapped-{artifact.path.name}"
 
 
 def _tapped(model: ModelProto, names: list[str]) -> ModelProto:

@@ -24,7 +24,7 @@ Arrays = Mapping[str, np.ndarray]
 Moving = Callable[[float, np.random.Generator, int], AbstractContextManager[None]]
 """While it is entered `exact` has other weights, so many ulps away; see `PyTorchSession.moved`."""
 
-_DRAWS = 8
+DRAWS = 8
 """Neighbours of an input that are tried; 4 gave the same worst ratios (docs/decisions)."""
 
 
@@ -54,7 +54,7 @@ class Reference:
     run stands in for the truth and its response to one-ulp changes of the input is the yardstick.
 
     `given` are the examples that came with the original: cases of their own. `moving` moves the
-    weights of `exact`, where it can.
+    weights of `exact`, where it can. `draws`: neighbours that are tried, each a run of both.
     """
 
     def __init__(
@@ -65,11 +65,12 @@ class Reference:
         deep: Callable[[], Session] | None = None,
         given: Sequence[Feeds] = (),
         moving: Moving | None = None,
+        draws: int = DRAWS,
     ) -> None:
         self.given = tuple(given)
         self.cases: tuple[Case, ...] = ()
         """The only cases there are, where it can be asked about no other."""
-        self._moving = moving
+        self._moving, self._draws = moving, draws
         self._deep = deep
         self.weights = weights
         """The original's weights by name, read when they are asked for."""
@@ -173,18 +174,18 @@ class Reference:
         if self.signature.from_data:
             cases = (Case(case.sizes, GIVEN, n) for n in range(len(self.given)) if n != case.seed)
             feeds = (other.feeds(self.signature, self.given) for other in cases)
-            wanted = dict(case.sizes)
-            yield from islice((f for f in feeds if self.signature.validate(f) == wanted), _DRAWS)
+            alike = (f for f in feeds if self.signature.validate(f) == dict(case.sizes))
+            yield from islice(alike, self._draws)
             return
         fill = "uniform" if case.fill == GIVEN else case.fill
-        for n in range(_DRAWS):
+        for n in range(self._draws):
             yield Case(case.sizes, fill, case.seed + 1000 + n).feeds(self.signature)
 
     def _neighbours(
         self, feeds: Arrays, ulps: float, drift: float, rng: np.random.Generator
     ) -> Iterator[Arrays]:
         floats = {s.name for s in self.signature.inputs if s.is_float and feeds[s.name].size}
-        for _ in range(_DRAWS):
+        for _ in range(self._draws):
             yield {n: _nudged(a, ulps, rng) if n in floats else a for n, a in feeds.items()}
         for steps in (drift, -drift) if drift else ():
             yield {n: _scaled(a, steps) if n in floats else a for n, a in feeds.items()}
@@ -194,7 +195,7 @@ class Reference:
     ) -> Iterator[Arrays]:
         assert self._moving is not None
         rng = np.random.default_rng(seed)
-        moves = [(ulps, 0)] * _DRAWS + ([(drift, 1), (drift, -1)] if drift else [])
+        moves = [(ulps, 0)] * self._draws + ([(drift, 1), (drift, -1)] if drift else [])
         for far, together in moves:
             with self._moving(far, rng, together):
                 truth = self._run_exact(feeds)
@@ -217,12 +218,12 @@ class Reference:
 
 
 def _wide(outputs: Arrays) -> dict[str, np.ndarray]:
-    return {name: a.astype(np.float64) for name, a in outputs.items()}
+    return {name: a.astype(np.float64, copy=False) for name, a in outputs.items()}
 
 
 def _nudged(array: np.ndarray, ulps: float, rng: np.random.Generator) -> np.ndarray:
     """Each number `ulps` up or down; for zeros, ulps of the array's root mean square."""
-    wide = array.astype(np.float64)
+    wide = array.astype(np.float64, copy=False)
     finite = wide[np.isfinite(wide)]
     usual = float(np.sqrt(np.mean(finite**2))) if finite.size else 0.0
     size = np.where(np.isfinite(wide), np.abs(wide), 0.0)  # infinity moved by an ulp is no NaN
@@ -234,4 +235,4 @@ def _nudged(array: np.ndarray, ulps: float, rng: np.random.Generator) -> np.ndar
 def _scaled(array: np.ndarray, ulps: float) -> np.ndarray:
     """All numbers `ulps` away from zero, or towards it."""
     factor = 1.0 + ulps * epsilon(str(array.dtype))
-    return (array.astype(np.float64) * factor).astype(array.dtype)
+    return (array.astype(np.float64, copy=False) * factor).astype(array.dtype)

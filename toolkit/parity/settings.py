@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toolkit.artifact import OnnxArtifact, read_graph
+from toolkit.artifact import OnnxArtifact, read_outline
 
 if TYPE_CHECKING:
     from torch import nn
@@ -59,7 +59,7 @@ def of_module(module: nn.Module) -> list[Setting]:
 
 def of_file(artifact: OnnxArtifact) -> list[Setting]:
     """Those of the main graph of a file, of those that scale by an initializer."""
-    graph = read_graph(artifact.path).graph
+    graph = read_outline(artifact.path).graph
     kept = {t.name: t.name for t in graph.initializer}
     found = []
     for node in graph.node:

@@ -122,7 +122,7 @@ def unsettled(plain: np.ndarray, samples: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _wide(array: np.ndarray) -> np.ndarray:
-    return array.astype(np.float64)
+    return array.astype(np.float64, copy=False)
 
 
 def _judge_exact(

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from toolkit.artifact import OnnxArtifact, read_graph
+from toolkit.artifact import OnnxArtifact, read_outline
 from toolkit.dtypes import DTYPES, epsilon
 from toolkit.errors import OnnxportError
 from toolkit.inference.intermediates import values
@@ -22,12 +22,14 @@ from toolkit.parity.reference import Expectation, Reference
 from toolkit.parity.sketch import Sketch
 from toolkit.parity.verdict import Tolerance
 from toolkit.pipeline.subjects import matched
+from toolkit.proto import graphs
 
 Arrays = Mapping[str, np.ndarray]
 
 
 LARGEST = 256 << 20
-"""Bytes of a file up to which it is evaluated in float64: weights and all values, twice as wide."""
+"""Bytes of a file up to which it is evaluated in float64 where that takes all of it at once: the
+weights and all values, twice as wide."""
 
 
 class Look(NamedTuple):
@@ -57,13 +59,17 @@ class Inside:
 
     def look(self, end: float) -> Look:
         """All its values in float64, else in its own precision."""
-        if self.artifact.size <= LARGEST:
+        if self.artifact.size <= LARGEST or self._is_flat():
             with suppress(OnnxportError):  # an operator that is missing there, or not enough time
                 half = left(end) / 2
                 exact = values(self.artifact, self.fed, runtime="reference-float64", timeout=half)
                 return Look(exact, True)
         written = "onnxruntime-unoptimized"
         return Look(values(self.artifact, self.fed, runtime=written, timeout=left(end)), False)
+
+    def _is_flat(self) -> bool:
+        """Without graphs in its graph it is evaluated layer by layer, its weights on disk."""
+        return len(graphs(read_outline(self.artifact.path).graph)) == 1
 
     def wrong(self, found: Mapping[str, Sketch]) -> list[str]:
         """The outputs, by the file's names, that are not what the original returns."""
@@ -136,7 +142,7 @@ def of_file(
     near = feeds if exact else reference.nudged(feeds)
     written, fed = "onnxruntime-unoptimized", Inside(original, reference, near, Tolerance()).fed
     plain = values(original, fed, runtime=written, timeout=left(end))
-    theirs = steps(read_graph(original.path).graph)
+    theirs = steps(read_outline(original.path).graph)
     marks: list[Landmark] = []
     index = {}
     for step in theirs:

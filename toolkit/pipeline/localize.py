@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from toolkit.artifact import OnnxArtifact, read_graph, read_weights
+from toolkit.artifact import OnnxArtifact, read_outline, read_weights
 from toolkit.optimize.places import steps
 from toolkit.parity.cases import GIVEN, Case
 from toolkit.parity.localize import Map, Step
@@ -54,7 +54,7 @@ def locate(
 
     Raises OnnxportError where neither the graph nor the original can be looked into.
     """
-    graph = steps(read_graph(artifact.path).graph)
+    graph = steps(read_outline(artifact.path).graph)
     altered = set(changed(reference.weights(), read_weights(artifact)))
     failing = [r.case for r in report.failures if not all(j.holds for j in r.judgements)]
     if not failing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from toolkit.artifact import OnnxArtifact, read_graph
+from toolkit.artifact import OnnxArtifact, read_outline
 from toolkit.inference.intermediates import values
 from toolkit.optimize.places import steps
 from toolkit.parity.cases import Case
@@ -30,7 +30,7 @@ def layers_of(
     """
     end = time.perf_counter() + seconds
     feeds = case.feeds(reference.signature, reference.given)
-    graph = steps(read_graph(artifact.path).graph)
+    graph = steps(read_outline(artifact.path).graph)
     inside = Inside(artifact, reference, feeds, Tolerance())
     written = "onnxruntime-unoptimized"
     found = values(artifact, inside.fed, runtime=written, timeout=left(end) / 2)
