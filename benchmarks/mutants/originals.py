@@ -54,7 +54,9 @@ class Windows(nn.Module):
         self.pool, self.largest = nn.AvgPool2d(3, 2, 1), nn.MaxPool2d(3, 2, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        y = nn.functional.leaky_relu(self.norm(self.conv(nn.functional.pad(x, (1, 1), "reflect"))))
+        y = nn.functional.leaky_relu(
+            self.norm(self.conv(nn.functional.pad(x, (1,) * 4, "reflect")))
+        )
         small = self.pool(self.other(y)) + self.largest(y)
         wide = nn.functional.interpolate(small, scale_factor=2.0, mode="bilinear")
         near = nn.functional.interpolate(small, scale_factor=3.0, mode="nearest")

@@ -11,13 +11,16 @@ from toolkit.optimize.traces import CLASSES, TRACE
 from toolkit.parity.localize import Step
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, NodeProto
+    from onnx import GraphProto, ModelProto, NodeProto
 
 _LINES = re.compile(
     r'^\s*File "(?P<file>[^"\n]+)", line (?P<line>\d+)'  # as Python prints it
     r"|^(?P<scripted>[^\s(][^(\n]*)\((?P<at>\d+)\): ",  # as TorchScript does
     re.MULTILINE,
 )
+_WHOLE = frozenset({2, 3, 4, 5, 6, 7, 9, 12, 13})
+"""uint8 to int64, bool, uint32 and uint64 (TensorProto.DataType in onnx.proto)."""
+
 _OURS = "flatten(self.model("
 """In the line of `model.Flat` that calls the user's module: it is none of theirs."""
 
@@ -41,6 +44,15 @@ def steps(graph: GraphProto) -> list[Step]:
         )
         for node in graph.node
     ]
+
+
+def whole_numbers(model: ModelProto) -> set[str]:
+    """The values of the main graph that hold whole numbers or booleans, as far as can be told."""
+    import onnx
+
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    kinds = {v.name: v.type.tensor_type.elem_type for v in (*graph.value_info, *graph.output)}
+    return {name for name, kind in kinds.items() if kind in _WHOLE}
 
 
 def _captured(node: NodeProto) -> list[str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from toolkit.artifact import OnnxArtifact, read_outline, read_weights
-from toolkit.optimize.places import steps
+from toolkit.optimize.places import steps, whole_numbers
+from toolkit.parity.baked import baked
 from toolkit.parity.cases import GIVEN, Case
 from toolkit.parity.localize import Map, Step
 from toolkit.parity.located import Departure, Located
@@ -54,11 +56,14 @@ def locate(
 
     Raises OnnxportError where neither the graph nor the original can be looked into.
     """
-    graph = steps(read_outline(artifact.path).graph)
+    proto = read_outline(artifact.path)
+    graph = steps(proto.graph)
+    inputs = [d.name for d in artifact.inputs]
+    behind = partial(baked, graph, inputs, whole_numbers(proto))
     altered = set(changed(reference.weights(), read_weights(artifact)))
     failing = [r.case for r in report.failures if not all(j.holds for j in r.judgements)]
     if not failing:
-        told = _without_values(report, graph, altered)
+        told = _without_values(report, graph, altered, behind)
         return Found(told) if told else None
     end = time.perf_counter() + seconds
     tolerance = tolerance or Tolerance()
@@ -75,7 +80,6 @@ def locate(
         marks = of_module(reference, feeds)
     else:
         marks, named, alike = of_file(original, reference, feeds, graph, end)
-    inputs = [d.name for d in artifact.inputs]
     fed = {name: Sketch.of(array) for name, array in inside.fed.items()}
     here = Map(inputs, graph, {**fed, **found}, marks, Tolerance().factor, named, alike)
     if wrong:
@@ -84,6 +88,8 @@ def locate(
         if damaged and not (first and altered & {*first[0].inputs}):
             first = damaged, None  # its own value may be too near to tell
         departure = here.departure(*first) if first else None
+        if first and first[0] is not damaged and (constant := behind(first[0])):
+            departure = _departure(constant)
         told = Located(departure, (), here.profile(), str(case))
         step, meant = first or (None, None)
         return Found(told, inside, here, step, meant, original)
@@ -141,7 +147,10 @@ def _simplest(failing: Sequence[Case], reference: Reference) -> Iterator[Case]:
 
 
 def _without_values(
-    report: ParityReport, graph: Sequence[Step], altered: set[str]
+    report: ParityReport,
+    graph: Sequence[Step],
+    altered: set[str],
+    behind: Callable[[Step], Step | None],
 ) -> Located | None:
     """Where no outputs differ: the node that the runtime names, or that reads a damaged weight."""
     for result in report.failures:
@@ -149,7 +158,7 @@ def _without_values(
         known = [s for s in graph if named and s.node and named[1].startswith(s.node)]
         if known:
             step = max(known, key=lambda s: len(s.node))
-            return Located(_departure(step), case=str(result.case))
+            return Located(_departure(behind(step) or step), case=str(result.case))
     damaged = _reading_damage(report, graph, altered)
     return Located(_departure(damaged)) if damaged else None
 
