@@ -89,9 +89,11 @@ def work(options: argparse.Namespace) -> None:
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
     distributed.init_process_group("nccl" if cuda else "gloo")
     model, losses = train(options.epochs, rank=rank, world=world, cuda=cuda)
+    distributed.barrier()
     distributed.destroy_process_group()
     if rank:
-        return
+        sys.stdout.flush()
+        os._exit(0)  # threads of gloo that outlive its group abort a process that ends by itself
     np.save(options.out / "distributed.npy", losses)
     with Live() as live:
         live.stage("ship")
