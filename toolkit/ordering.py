@@ -1,4 +1,4 @@
-"""Which operators put numbers in order or ask for their sign: NaN has no defined place in them."""
+"""What operators of a file are: do they order numbers (NaN has no place), are they internal?"""
 
 from __future__ import annotations
 
@@ -16,6 +16,16 @@ _ORDERING = frozenset(
 NaN). C leaves float to integer undefined."""
 
 _WHOLE = frozenset(row.onnx for row in DTYPES.values() if row.kind in "iu")
+
+
+_INTERNAL = "com.microsoft.nchwc"
+"""The layout that ONNX Runtime gives convolutions on the machine at hand; no specification."""
+
+
+def has_internals(artifact: OnnxArtifact) -> bool:
+    """Does a file have operators that ONNX Runtime keeps for itself?"""
+    proto = read_outline(artifact.path)
+    return any(node.domain == _INTERNAL for graph in graphs(proto.graph) for node in graph.node)
 
 
 def orders_numbers(artifact: OnnxArtifact) -> bool:

@@ -46,6 +46,11 @@ ILL_CONDITIONED = (
 BLANK = "no position of it means anything"
 DROWNED = "ill-conditioned here, the error of PyTorch itself is as large as what it returns"
 
+INTERNAL = (
+    "off by no more than plain summation is, and the graph cannot be heard in float64: it has"
+    " operators that are internal to one runtime"
+)
+
 _FORM = ("dtype", "shape")
 
 
@@ -63,7 +68,9 @@ class Judge:
 
     `exact`: the candidate's graph in float64, or None where it cannot be evaluated. `declared`:
     what the file says of its outputs. `ordered`: does the candidate order numbers, or cast them to
-    integers? Asked where NaN comes in (`toolkit.parity.special`). `appeals`: so many may be lost.
+    integers? Asked where NaN comes in (`toolkit.parity.special`). `internal`: has it operators
+    of one runtime that nothing else evaluates? Its near misses do not count. `appeals`: so many may
+    be lost.
     """
 
     def __init__(
@@ -74,11 +81,12 @@ class Judge:
         exact: Session | None = None,
         declared: tuple[Declared, ...] = (),
         ordered: Callable[[], bool] = lambda: False,
+        internal: Callable[[], bool] = lambda: False,
         appeals: int = _LOST,
     ) -> None:
         self._appeals = appeals
         self._reference, self._tolerance = reference, tolerance
-        self._ordered = ordered
+        self._ordered, self._internal = ordered, internal
         self._exact, self._declared = exact, declared
         self._lost = 0
 
@@ -174,7 +182,15 @@ class Judge:
             return judgements, ILL_CONDITIONED
         if self._lost < self._appeals and any(_is_doubtful(j, it, faint) for j in judgements):
             judgements = self._appealed(it, noise, judgements)
+            if self._exact is None and self._internal() and self._is_summation(it):
+                return judgements, INTERNAL
         return judgements, ""
+
+    def _is_summation(self, it: Hearing) -> bool:
+        """Is what is left no more than the backward error of plain summation?"""
+        ulps, drift = sums(self._reference.terms(it.feeds), self._tolerance.factor)
+        backward = self._reference.noise(it.case, it.feeds, it.expected, ulps=ulps, drift=drift)
+        return all(j.holds for j in self._judged(it.got, it.expected, backward))
 
     def _drowned(self, expected: Expectation) -> bool:
         """Is PyTorch's own error in every floating output such that zeros would hold as well?"""

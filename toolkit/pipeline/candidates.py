@@ -13,7 +13,7 @@ import numpy as np
 from toolkit import plugins
 from toolkit.artifact import Declared, OnnxArtifact, Provenance, read_weights
 from toolkit.inference.isolated import IsolatedSession
-from toolkit.ordering import orders_numbers
+from toolkit.ordering import has_internals, orders_numbers
 from toolkit.parity.declared import input_problems
 from toolkit.parity.settings import Setting, of_file
 from toolkit.pipeline.references import LazyFloat64
@@ -39,6 +39,7 @@ class Candidate:
     made: Provenance = field(default_factory=Provenance)
     declared: tuple[Declared, ...] = ()
     """What a file says of its outputs."""
+    internal: Callable[[], bool] = lambda: False
     ordered: Callable[[], bool] = lambda: False
     """See `toolkit.ordering`. Two modules put NaN in one place: torch's."""
     unused: tuple[str, ...] = ()
@@ -68,6 +69,7 @@ def candidate_file(
             partial(of_file, artifact),
             artifact.provenance,
             session.outputs,
+            partial(has_internals, artifact),
             partial(orders_numbers, artifact),
             artifact.unused,
             tuple(input_problems(session.inputs, signature)),

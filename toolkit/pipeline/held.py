@@ -100,6 +100,7 @@ def check_candidate(
         reference,
         _ANYTHING if lossy else tolerance or Tolerance(),
         exact=candidate.exact,
+        internal=candidate.internal,
         ordered=candidate.ordered,
     )
     judge = judging(declared=candidate.declared)
