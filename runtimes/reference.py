@@ -15,11 +15,11 @@ import onnx
 from onnx import TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from runtimes.streaming import Streaming, is_flat, is_heavy, small
+from runtimes.streaming import Streaming, is_heavy, small
 from toolkit.artifact import OnnxArtifact, read_model, read_outline, read_weights
 from toolkit.errors import InputError, NotLoadable
 from toolkit.plugins import Availability
-from toolkit.proto import graphs
+from toolkit.proto import graphs, is_flat
 
 if TYPE_CHECKING:
     from toolkit.model import LoadedModel

@@ -14,15 +14,9 @@ import onnx
 from onnx.reference import ReferenceEvaluator
 
 from toolkit import external
-from toolkit.proto import graphs
 
 STREAMED = 64 << 20
 """Bytes of weights above which a file is; those of smaller ones are widened once for all runs."""
-
-
-def is_flat(outline: onnx.ModelProto) -> bool:
-    """Are there no graphs within the graph, that could read its values and weights?"""
-    return len(graphs(outline.graph)) == 1
 
 
 def is_heavy(outline: onnx.ModelProto) -> bool:

@@ -32,6 +32,11 @@ def graphs(graph: GraphProto) -> list[GraphProto]:
     return found
 
 
+def is_flat(model: ModelProto) -> bool:
+    """Are there no graphs within the graph, that could read its values and weights?"""
+    return len(graphs(model.graph)) == 1
+
+
 def _model_class() -> type[ModelProto]:
     if _NAME not in sys.modules and (package := util.find_spec("onnx")):
         # By its file, under its own name: a later `import onnx` finds these very classes.

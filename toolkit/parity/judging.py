@@ -182,15 +182,16 @@ class Judge:
             return judgements, ILL_CONDITIONED
         if self._lost < self._appeals and any(_is_doubtful(j, it, faint) for j in judgements):
             judgements = self._appealed(it, noise, judgements)
-            if self._exact is None and self._internal() and self._is_summation(it):
-                return judgements, INTERNAL
+            if self._exact is None and self._internal():
+                summed = all(j.holds for j in self._as_sums(it))
+                return judgements, INTERNAL if summed else ""
         return judgements, ""
 
-    def _is_summation(self, it: Hearing) -> bool:
-        """Is what is left no more than the backward error of plain summation?"""
+    def _as_sums(self, it: Hearing) -> tuple[Judgement, ...]:
+        """Held to the backward error of plain summation."""
         ulps, drift = sums(self._reference.terms(it.feeds), self._tolerance.factor)
         backward = self._reference.noise(it.case, it.feeds, it.expected, ulps=ulps, drift=drift)
-        return all(j.holds for j in self._judged(it.got, it.expected, backward))
+        return self._judged(it.got, it.expected, backward)
 
     def _drowned(self, expected: Expectation) -> bool:
         """Is PyTorch's own error in every floating output such that zeros would hold as well?"""
@@ -225,8 +226,6 @@ class Judge:
                 j if j.holds or p.holds else replace(j, reason=f"{j.reason} (in float64 as well)")
                 for j, p in zip(judgements, on_paper, strict=True)
             )
-        ulps, drift = sums(self._reference.terms(feeds), self._tolerance.factor)
-        backward = self._reference.noise(it.case, feeds, expected, ulps=ulps, drift=drift)
         return tuple(
             replace(j, holds=True, rounding=True)
             if excused.holds and not j.holds
@@ -235,7 +234,7 @@ class Judge:
             else replace(
                 j, reason=f"{j.reason} (the graph is right in float64: the runtime is off)"
             )
-            for j, excused in zip(judgements, self._judged(it.got, expected, backward), strict=True)
+            for j, excused in zip(judgements, self._as_sums(it), strict=True)
         )
 
     def _judged(

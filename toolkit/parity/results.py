@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toolkit.parity.cases import Case
 from toolkit.parity.comparators import Meaning
@@ -14,6 +14,9 @@ from toolkit.parity.located import Located
 from toolkit.parity.repeating import Repeated
 from toolkit.parity.verdict import Judgement
 from toolkit.signature import Signature
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @dataclass(frozen=True)
@@ -281,13 +284,11 @@ class ParityReport:
             "ratios": {str(r.case): _number(r.ratio) for r in self.results},
             "errors": {name: _number(ratio) for name, ratio in self.errors.items()},
             "scales": dict(self.scales),
-            "outputs": [{k: _number(v) for k, v in asdict(m).items()} for m in self.measures],
-            "meanings": [asdict(m) for m in self.meanings],
-            "invariances": [
-                {k: _number(v) for k, v in asdict(i).items()} for i in self.invariances
-            ],
-            "repeated": [{k: _number(v) for k, v in asdict(r).items()} for r in self.repeated],
-            "fidelity": [{k: _number(v) for k, v in asdict(f).items()} for f in self.fidelity],
+            "outputs": _records(self.measures),
+            "meanings": _records(self.meanings),
+            "invariances": _records(self.invariances),
+            "repeated": _records(self.repeated),
+            "fidelity": _records(self.fidelity),
             "reason": self.reason,
             "failures": [
                 {
@@ -315,6 +316,10 @@ def ranges(numbers: Iterable[int]) -> str:
         else:
             runs.append([number])
     return ", ".join(f"{r[0]}..{r[-1]}" if len(r) > 1 else str(r[0]) for r in runs)
+
+
+def _records(rows: Iterable[DataclassInstance]) -> list[dict[str, Any]]:
+    return [{name: _number(value) for name, value in asdict(row).items()} for row in rows]
 
 
 def _number(value: Any) -> Any:

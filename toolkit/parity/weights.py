@@ -32,7 +32,7 @@ def damaged(original: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray])
     problems = []
     for pair in _pairs(original, found):
         differs = pair.differs()
-        if half := pair.rounded():
+        if differs.any() and (half := pair.rounded()):
             problems.append(f"weight '{pair.name}' is the original's rounded to {half}")
             continue
         if differs.mean() > _FEW:
@@ -78,7 +78,7 @@ class Pair(NamedTuple):
 
     def rounded(self) -> str:
         """The shorter format through which the original's numbers have gone; "" for none."""
-        if self.found.dtype != np.float32 or not self.differs().any():
+        if self.found.dtype != np.float32:
             return ""
         for name in ("float16", "bfloat16"):
             with np.errstate(over="ignore"):

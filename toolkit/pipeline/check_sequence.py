@@ -12,7 +12,7 @@ import numpy as np
 
 from toolkit import sequence
 from toolkit.artifact import BUNDLED, open_artifact
-from toolkit.errors import InputError, ParityError, UsageError
+from toolkit.errors import InputError, ParityError
 from toolkit.parity.results import ParityReport
 from toolkit.pipeline.check import check
 from toolkit.pipeline.generate import (
@@ -24,7 +24,7 @@ from toolkit.pipeline.generate import (
 )
 from toolkit.pipeline.sequence import ROWS, exact_generator, random_rows
 from toolkit.pipeline.ship import INT8, MANIFEST
-from toolkit.pipeline.subjects import opened_source
+from toolkit.pipeline.subjects import opened_source, require_drawn
 from toolkit.pipeline.writing import Writing, compare_writing
 from toolkit.progress import SILENT, Listener
 
@@ -85,11 +85,8 @@ def check_sequence(
     folder = Path(bundle)
     generation = recorded(folder)
     manifest = json.loads((folder / MANIFEST).read_text())
-    if manifest.get("weights") and not weights and against is None:
-        raise UsageError(
-            f"'{folder}' was made from {manifest['source']} with trained weights",
-            f"pass them: --weights FILE (its SHA-256 starts with {manifest['weights'][:12]})",
-        )
+    if not weights and against is None:
+        require_drawn(folder, manifest["source"], manifest.get("weights", ""))
     with opened_source(against or manifest["source"], weights=weights) as model:
         require_sequence(model)
         parts = sequence.parts(model)

@@ -22,7 +22,7 @@ from toolkit.parity.reference import Expectation, Reference
 from toolkit.parity.sketch import Sketch
 from toolkit.parity.verdict import Tolerance
 from toolkit.pipeline.subjects import matched
-from toolkit.proto import graphs
+from toolkit.proto import is_flat
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -59,17 +59,14 @@ class Inside:
 
     def look(self, end: float) -> Look:
         """All its values in float64, else in its own precision."""
-        if self.artifact.size <= LARGEST or self._is_flat():
+        # Without graphs in its graph it is evaluated layer by layer, its weights on disk.
+        if self.artifact.size <= LARGEST or is_flat(read_outline(self.artifact.path)):
             with suppress(OnnxportError):  # an operator that is missing there, or not enough time
                 half = left(end) / 2
                 exact = values(self.artifact, self.fed, runtime="reference-float64", timeout=half)
                 return Look(exact, True)
         written = "onnxruntime-unoptimized"
         return Look(values(self.artifact, self.fed, runtime=written, timeout=left(end)), False)
-
-    def _is_flat(self) -> bool:
-        """Without graphs in its graph it is evaluated layer by layer, its weights on disk."""
-        return len(graphs(read_outline(self.artifact.path).graph)) == 1
 
     def wrong(self, found: Mapping[str, Sketch]) -> list[str]:
         """The outputs, by the file's names, that are not what the original returns."""

@@ -70,12 +70,18 @@ def origin_of(artifact: OnnxArtifact, weights: Any) -> str:
             f"'{artifact.path}' names no source that it was made from",
             "name the original: --against file.py:attribute, or another .onnx file",
         )
-    if made_from.weights and not weights:
-        raise UsageError(
-            f"'{artifact.path}' was made from {made_from.source} with trained weights",
-            f"pass them: --weights FILE (its SHA-256 starts with {made_from.weights[:12]})",
-        )
+    if not weights:
+        require_drawn(artifact.path, made_from.source, made_from.weights)
     return made_from.source
+
+
+def require_drawn(made: Path, source: str, digest: str) -> None:
+    """Raises UsageError for what was made with trained weights, of that digest."""
+    if digest:
+        raise UsageError(
+            f"'{made}' was made from {source} with trained weights",
+            f"pass them: --weights FILE (its SHA-256 starts with {digest[:12]})",
+        )
 
 
 class Renamed:
