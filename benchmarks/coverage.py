@@ -86,10 +86,11 @@ def _tells_nothing(reference: Any) -> str:
     A question of the case and not of an exporter: it never changes, or refuses what it declares.
     """
     from toolkit.parity.cases import plan
+    from toolkit.parity.comparators import Meanings
     from toolkit.parity.compare import Evidence
     from toolkit.parity.results import CaseResult
 
-    evidence = Evidence()
+    evidence = Evidence(Meanings(reference.signature))
     for case in plan(reference.signature, seed=7_000, limit=64, given=reference.given)[:24]:
         evidence.see(reference.plain.run(case.feeds(reference.signature, reference.given)))
         evidence.results.append(CaseResult(case))

@@ -4,8 +4,9 @@
 
 Mutants: every kind of `mutants/` at up to `--each` places of every original. One that the check
 does not find is compared with the original in float64 on 1,000 cases: where these cannot tell the
-two apart, it is equivalent, and no fault. `--locate` also asks where each departs. Right rewrites:
-each of `mutants/right.py` on every original; whatever differs there is a false alarm.
+two apart, it is equivalent, and no fault. `--locate` also asks where each departs. Beside it stands
+what peers check: one case at the traced shape, with an absolute tolerance. Right rewrites: each of
+`mutants/right.py` on every original; whatever differs there is a false alarm.
 
 Results go to build/mutation/*.jsonl as they come: the same command does what is missing.
 """
@@ -17,187 +18,39 @@ import json
 import re
 import sys
 import tempfile
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 import numpy as np
-import onnx
-from onnx import ModelProto
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "samples"))
 from benchmarks import harness
-from benchmarks.harness import Row, rows, since
-from benchmarks.mutants import Mutant, kinds, mutants
+from benchmarks.harness import Row, rows
+from benchmarks.mutants import kinds, mutants
+from benchmarks.mutants.judged import (
+    ATOLS,
+    BROKEN,
+    CASES,
+    EQUIVALENT,
+    FOUND,
+    MISSED,
+    Original,
+    judged,
+    unharmed,
+)
 from benchmarks.mutants.originals import originals
-from benchmarks.mutants.right import REWRITES, rewritten
-from toolkit import plugins, source, versions
-from toolkit.artifact import OnnxArtifact, open_artifact
-from toolkit.errors import OnnxportError
-from toolkit.parity.cases import plan
-from toolkit.parity.reference import Reference
+from benchmarks.mutants.right import REWRITES
+from toolkit import versions
 
 RESULTS = Path("build/mutation")
-BUDGET = 30.0
-"""Seconds for a check: the default of `onnxport check`."""
+ALL = "all"
 
 LIMIT = 240.0
 """Seconds for one mutant in all, its float64 evaluation included."""
-
-CASES = 1_000
-PATIENCE = 60.0
-"""Seconds for these: images of 200 pixels take seconds each."""
-
-_ROUNDING = 1e-12
-"""Of an output's largest value: what float64 sums of thousands of terms differ by."""
-
-FOUND, MISSED, EQUIVALENT, BROKEN = "found", "missed", "equivalent", "does not load"
-
-
-class Original:
-    """A right file, and the PyTorch module that it is held against."""
-
-    def __init__(self, name: str, folder: Path) -> None:
-        from toolkit.pipeline.portfolio import Plan, export_model
-        from toolkit.pipeline.references import reference_model
-
-        self.name = name
-        self.model = source.load(originals()[name]())
-        self.reference: Reference = reference_model(self.model)
-        folder = folder / name
-        folder.mkdir()
-        path = folder / "model.onnx"
-        made = export_model(
-            self.model,
-            self.reference,
-            path,
-            Plan(("onnxport", "dynamo")),
-            budget=5.0,
-            log=folder / "log",
-        )
-        self.artifact = made.artifact
-        self.proto: ModelProto = onnx.load(str(path))
-        shapes = onnx.shape_inference.infer_shapes(self.proto)
-        del self.proto.graph.value_info[:]
-        self.proto.graph.value_info.extend(shapes.graph.value_info)
-
-
-def judged(original: Original, mutant: Mutant, locate: bool) -> Row:
-    """Runs in a child: found or not, and if not whether there is anything to find."""
-    from toolkit.pipeline.explain import explained
-    from toolkit.pipeline.held import check_artifact
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "mutant.onnx")
-        onnx.save(mutant.model, str(path))
-        try:
-            artifact = open_artifact(path, original.reference.signature)
-            plugins.runtime("onnxruntime").load(artifact, "cpu")
-        except OnnxportError as error:
-            return {"outcome": BROKEN, "reason": error.message[:200]}
-        start = time.perf_counter()
-        report = check_artifact(
-            artifact, original.reference, "", budget=BUDGET, seed=1, fail_fast=True
-        )
-        row: Row = {"reason": report.reason[:200], "seconds": since(start)}
-        if report.holds:
-            same, seen = equivalent(original, artifact)
-            return {**row, "outcome": EQUIVALENT if same else MISSED, "cases": seen}
-        row |= {"outcome": FOUND, "by": "cases" if report.failures else "weights"}
-        if locate and report.failures:
-            told = explained(report, artifact, original.reference, seconds=BUDGET / 2).located
-            departure = told.departure if told else None
-            row |= {"grade": _grade(mutant, departure), "departs": str(departure)}
-        return row
-
-
-def _grade(mutant: Mutant, departure: Any) -> str:
-    """How near the place where it departs is to what was changed."""
-    from toolkit.optimize.naming import path
-
-    if departure is None:
-        return "nowhere"
-    changed = [n for n in mutant.model.graph.node if _names(n) & {*mutant.nodes}]
-    made = {name for n in changed for name in n.output}
-    readers = {n.name for n in mutant.model.graph.node if made & set(n.input)}
-    if departure.node in {*(n.name for n in changed), *readers}:
-        return "node"
-    modules = {path(n) for n in changed} - {""}
-    inside = any(f".{departure.module}".endswith(f".{m}") for m in modules)
-    return "module" if inside else "elsewhere"
-
-
-def _names(node: onnx.NodeProto) -> set[str]:
-    """Its own, and those of the nodes in its subgraphs: an If, a Loop or a Scan is one node."""
-    inner = (n for a in node.attribute for n in a.g.node)
-    return {node.name}.union(*map(_names, inner))
-
-
-def equivalent(original: Original, mutant: OnnxArtifact) -> tuple[bool, int]:
-    """Can 1,000 cases in float64 not tell them apart, and on how many was it seen?
-
-    On fewer where these take over `PATIENCE`. A file that has no float64 evaluation (packed
-    sequences) is the same where ONNX Runtime returns the same bits.
-    """
-    try:
-        return _told_apart(original, mutant, "reference-float64", _ROUNDING)
-    except OnnxportError:
-        return _told_apart(original, mutant, "onnxruntime-unoptimized", 0.0)
-
-
-def _told_apart(
-    original: Original, mutant: OnnxArtifact, runtime: str, rounding: float
-) -> tuple[bool, int]:
-    from toolkit.pipeline.subjects import Renamed
-
-    signature, given = original.reference.signature, original.reference.given
-    seen, end = 0, time.monotonic() + PATIENCE
-    ours, theirs = (
-        Renamed(plugins.runtime(runtime).load(a, "cpu"), signature, a)
-        for a in (original.artifact, mutant)
-    )
-    for case in plan(signature, seed=2, limit=CASES, given=given):
-        if seen and time.monotonic() > end:
-            break
-        feeds = case.feeds(signature, given)
-        expected, got = ours.run(feeds), theirs.run(feeds)
-        seen += 1
-        if any(not _same(expected[n], got[n], rounding) for n in expected):
-            return False, seen
-    return True, seen
-
-
-def _same(expected: np.ndarray, got: np.ndarray, rounding: float) -> bool:
-    if expected.shape != got.shape:
-        return False
-    scale = np.abs(expected[np.isfinite(expected)]).max(initial=0.0)
-    return bool(np.allclose(got, expected, rtol=0.0, atol=rounding * scale, equal_nan=True))
-
-
-def unharmed(original: Original, name: str) -> Row:
-    """Runs in a child: a right rewrite under the whole check."""
-    from toolkit.pipeline.held import check_artifact
-
-    proto = rewritten(original.proto, name)
-    if proto is None:
-        return {"outcome": "does not apply"}
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "right.onnx")
-        onnx.save(proto, str(path))
-        try:
-            artifact = open_artifact(path, original.reference.signature)
-            plugins.runtime("onnxruntime").load(artifact, "cpu")
-        except OnnxportError as error:
-            return {"outcome": "does not apply", "reason": error.message[:200]}
-        start = time.perf_counter()
-        report = check_artifact(artifact, original.reference, "", budget=BUDGET, seed=1)
-        outcome = "holds" if report.holds else "false alarm"
-        return {"outcome": outcome, "reason": report.reason[:300], "seconds": since(start)}
 
 
 def in_child(work: Callable[[], Row]) -> Row:
@@ -252,19 +105,30 @@ def table() -> None:
     found = list(rows(RESULTS / "mutants.jsonl"))
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for row in found:
-        counts[row["kind"]][row["outcome"]] += 1
-        counts["all"][row["outcome"]] += 1
-    columns = (FOUND, MISSED, EQUIVALENT, BROKEN, "error")
-    print(f"{'mutants':<40}" + "".join(f"{c:>14}" for c in columns))
-    for kind in [*sorted(k for k in counts if k != "all"), "all"]:
-        print(f"{kind:<40}" + "".join(f"{counts[kind][c]:>14}" for c in columns))
-    real = counts["all"][FOUND] + counts["all"][MISSED]
-    if real:
+        real = row["outcome"] in (FOUND, MISSED)
+        peers = row.get("peers", ()) if real else ()
+        for kind in (row["kind"], ALL):
+            counts[kind].update([row["outcome"], *peers])
+    columns = (FOUND, MISSED, *ATOLS, EQUIVALENT, BROKEN, "error")
+    print(f"{'mutants':<40}" + "".join(f"{c:>{_width(c)}}" for c in columns))
+    for kind in [*sorted(k for k in counts if k != ALL), ALL]:
+        print(f"{kind:<40}" + "".join(f"{counts[kind][c]:>{_width(c)}}" for c in columns))
+    summary(found, counts[ALL])
+
+
+def _width(heading: str) -> int:
+    return max(len(heading), 6) + 2
+
+
+def summary(found: list[Row], outcomes: Counter[str]) -> None:
+    if real := outcomes[FOUND] + outcomes[MISSED]:
         by = Counter(r.get("by") for r in found if r["outcome"] == FOUND)
         print(
-            f"found {100 * counts['all'][FOUND] / real:.2f} % of {real} that can be told apart"
-            f" ({by['cases']} by cases, {by['weights']} by the audit of weights alone)"
+            f"found {100 * outcomes[FOUND] / real:.2f} % of {real} that can be told apart"
+            f" ({by['cases']} by cases, {by['weights']} by the audits alone)"
         )
+        shares = (f"{100 * outcomes[a] / real:.1f} % with atol {a}" for a in ATOLS)
+        print(f"one case at the traced shape finds {', '.join(shares)}")
     grades = Counter(r["grade"] for r in found if "grade" in r)
     if located := sum(grades.values()):
         near = grades["node"] + grades["module"]
