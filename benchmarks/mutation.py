@@ -1,5 +1,6 @@
 """How good the parity check is: faulty files that it finds, right ones that it leaves alone.
 
+    pip install --no-deps onnxslim==0.1.98    # one of the rewrites; nothing else needs it
     python benchmarks/mutation.py [--each 3] [--models REGEX] [--jobs 2] [--locate]
 
 Mutants: every kind of `mutants/` at up to `--each` places of every original. One that the check
@@ -21,6 +22,7 @@ import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
@@ -90,12 +92,12 @@ def run(original: Original, each: int, jobs: int, locate: bool) -> None:
                 key = f"{original.name}: {kind.name}: {mutant.nodes[0]}"
                 if key not in done:
                     row = {"kind": kind.name, "nodes": mutant.nodes}
-                    yield "mutants.jsonl", key, (lambda m=mutant: judged(original, m, locate)), row
+                    yield "mutants.jsonl", key, partial(judged, original, mutant, locate), row
         for name in REWRITES:
             key = f"{original.name}: {name}"
             if key not in done:
                 row = {"rewrite": name}
-                yield "right.jsonl", key, (lambda n=name: unharmed(original, n)), row
+                yield "right.jsonl", key, partial(unharmed, original, name), row
 
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(one, todo()))
@@ -158,6 +160,7 @@ def main() -> None:
     options = parser.parse_args()
     RESULTS.mkdir(parents=True, exist_ok=True)
     if not options.table:
+        import onnxslim  # noqa: F401 - else its rewrites would not apply, and nobody would know
         import torch
 
         torch.set_num_threads(1)

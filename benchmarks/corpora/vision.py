@@ -122,8 +122,7 @@ def _load() -> None:
     for name in ("nms", "qnms"):
         library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     _LIBRARIES.append(library)
-    import timm  # type: ignore[import-not-found]
-    import torchvision  # type: ignore[import-not-found]  # noqa: F401
+    import timm
 
     timm.list_models()  # before the benchmark forks
 
@@ -141,8 +140,8 @@ def _timm(name: str) -> tuple[nn.Module, int]:
 
 
 def _torchvision(name: str) -> tuple[nn.Module, int]:
-    from torchvision import models  # type: ignore[import-not-found]
-    from torchvision.models.video import mvit  # type: ignore[import-not-found]
+    from torchvision import models
+    from torchvision.models.video import mvit
 
     more: dict[str, Any] = {}
     if name in ("inception_v3", "googlenet"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
@@ -31,10 +32,11 @@ class Site:
         for graph in graphs(self.model.graph):
             for tensor in graph.initializer:
                 if tensor.name == name:
-                    return tensor
+                    return cast(TensorProto, tensor)
             for node in graph.node:
                 if node.op_type == "Constant" and name in node.output:
-                    return next((a.t for a in node.attribute if a.name == "value"), None)
+                    values = (a.t for a in node.attribute if a.name == "value")
+                    return next(values, None)
         return None
 
     def weights(self, *, rank: int = 1) -> list[TensorProto]:

@@ -30,7 +30,7 @@ def _folded(model: ModelProto) -> ModelProto:
 def _onnxsim(model: ModelProto) -> ModelProto:
     import onnxsim
 
-    found, _ = onnxsim.simplify(model)
+    found: ModelProto = onnxsim.simplify(model)[0]
     return found
 
 
