@@ -39,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="*", metavar="MODEL")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--budget", type=float, default=10.0, help="seconds for the check")
+    parser.add_argument("--budget", type=float, help="seconds for the check")
     options = parser.parse_args()
     print(cpu.describe(), *(f"{n} {v}" for n, v in versions.installed().items()), sep=", ")
     rows = [measured(name, options.rounds, options.budget) for name in options.models or MODELS]
@@ -47,7 +47,7 @@ def main() -> None:
     console.show_table(headings, rows)
 
 
-def measured(name: str, rounds: int, budget: float) -> tuple[str, ...]:
+def measured(name: str, rounds: int, budget: float | None) -> tuple[str, ...]:
     model = source.load(name)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "m.onnx")

@@ -6,7 +6,7 @@ import pytest
 from tests.parity.functions import Computes, Function
 from toolkit.errors import InputError
 from toolkit.parity.cases import plan
-from toolkit.parity.compare import Evidence, compare
+from toolkit.parity.compare import ENOUGH, Evidence, compare
 from toolkit.parity.judging import Judge
 from toolkit.parity.reference import Reference
 from toolkit.parity.verdict import Tolerance
@@ -19,8 +19,8 @@ CASES = plan(SIGNATURE, limit=20)
 def compared(candidate: Function, original: Function, **options: object) -> Evidence:
     reference = Reference(Computes(SIGNATURE, original), Computes(SIGNATURE, original))
     judge = Judge(reference, Tolerance())
-    given = {"budget": 60.0, **options}
-    return compare(Computes(SIGNATURE, candidate), reference, judge, CASES, **given)  # type: ignore[arg-type]
+    given = {"budget": 60.0, "cases": CASES, **options}
+    return compare(Computes(SIGNATURE, candidate), reference, judge, **given)  # type: ignore[arg-type]
 
 
 def double(x: np.ndarray) -> np.ndarray:
@@ -41,6 +41,18 @@ def test_a_spent_budget_leaves_the_last_cases_unreached() -> None:
     evidence = compared(double, double, budget=0.0)
     assert [r.case for r in evidence.results] == CASES[:1]
     assert evidence.unreached == CASES[1:]
+
+
+def test_the_most_telling_cases_run_when_the_modest_time_is_over() -> None:
+    cases = plan(SIGNATURE, limit=ENOUGH + 8)
+    evidence = compared(double, double, cases=cases, modest=0.0)
+    assert [r.case for r in evidence.results] == cases[:ENOUGH]
+    assert evidence.unreached == cases[ENOUGH:]
+
+
+def test_the_budget_ends_a_modest_time_too() -> None:
+    evidence = compared(double, double, budget=0.0, modest=0.0)
+    assert [r.case for r in evidence.results] == CASES[:1]
 
 
 def test_only_the_sizes_that_differ_fail() -> None:

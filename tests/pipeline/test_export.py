@@ -13,6 +13,7 @@ from torch import nn
 import toolkit
 from tests import models
 from toolkit.errors import InputError, ParityError
+from toolkit.parity.compare import ENOUGH
 from toolkit.progress import Listener
 
 
@@ -133,6 +134,11 @@ def test_weights_of_a_factory_are_loaded_and_their_digest_kept(tmp_path: Path) -
     }
     np.testing.assert_array_equal(weights["dense.bias"], state["dense.bias"].numpy())
     assert len(exported.artifact.provenance.weights) == 64
+
+
+def test_the_most_telling_cases_run_where_no_budget_is_given(tmp_path: Path) -> None:
+    exported = toolkit.export(models.linear(), tmp_path / "m.onnx")
+    assert len(exported.report.results) >= ENOUGH
 
 
 def test_what_was_tried_is_json(tmp_path: Path) -> None:

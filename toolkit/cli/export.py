@@ -20,7 +20,11 @@ from toolkit.cli import options
 @options.opset
 @options.target
 @options.keep_trace
-@options.budget("10s", "For the check of each candidate.")
+@click.option(
+    "--budget",
+    type=options.Duration(),
+    help="For the check of each candidate: by default as long as its export took, 10s at most.",
+)
 @options.seed
 @options.time_limit
 @options.memory_limit
@@ -35,7 +39,7 @@ def export(
     opset: int | None,
     target: str,
     keep_trace: bool,
-    budget: float,
+    budget: float | None,
     seed: int,
     time_limit: float,
     memory_limit: int | None,

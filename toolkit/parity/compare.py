@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from toolkit.plugins import Session
 
 _FAINT = 1e-20
 """Float outputs that never exceed this carry nothing to compare (random MobileNets: 1e-32)."""
+
+ENOUGH = 32
+"""Cases that are run in any case within a budget: a plan begins with the most telling ones."""
 
 
 @dataclass
@@ -74,10 +78,12 @@ def compare(
     cases: Sequence[Case],
     *,
     budget: float,
+    modest: float = inf,
     fail_fast: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evidence:
-    """Run the cases in order for at most about `budget` seconds.
+    """Run the cases in order for at most about `budget` seconds; `modest`: once so many seconds are
+    over, the first `ENOUGH` are.
 
     A case that would by the look of the smaller ones not fit the rest of the budget is put off to
     `unreached`. Raises InputError where the reference itself refuses a case.
@@ -85,6 +91,9 @@ def compare(
     evidence = Evidence(Meanings(reference.signature))
     clock = _Clock(budget)
     for number, case in enumerate(cases):
+        if len(evidence.results) >= ENOUGH and clock.spent > modest:
+            evidence.unreached.append(case)
+            continue
         feeds = case.feeds(reference.signature, reference.given)
         volume = sum(a.size for a in feeds.values())
         if evidence.results and not clock.allows(volume):
@@ -160,14 +169,18 @@ class _Clock:
     """Says whether a case still fits, from the time that smaller ones took."""
 
     def __init__(self, budget: float) -> None:
-        self._end = time.perf_counter() + budget
+        self._start, self._budget = time.perf_counter(), budget
         self._taken: dict[int, float] = {}
+
+    @property
+    def spent(self) -> float:
+        return time.perf_counter() - self._start
 
     def record(self, volume: int, seconds: float) -> None:
         self._taken[volume] = seconds
 
     def allows(self, volume: int) -> bool:
-        left = self._end - time.perf_counter()
+        left = self._budget - self.spent
         # Attention grows with the square of a length, the rest in proportion: between the two.
         smaller = [v for v in self._taken if v <= volume] or list(self._taken)
         nearest = max(smaller)

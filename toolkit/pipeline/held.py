@@ -67,6 +67,7 @@ def check_candidate(
     *,
     data: Data | None = None,
     budget: float = 30.0,
+    modest: float = inf,
     seed: int = 0,
     limit: int = 128,
     case: str = "",
@@ -110,6 +111,7 @@ def check_candidate(
         judge,
         cases,
         budget=budget,
+        modest=modest,
         fail_fast=fail_fast,
         progress=listener.progress,
     )

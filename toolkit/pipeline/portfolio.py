@@ -45,6 +45,9 @@ DEFAULT_ORDER = (
 _FINER = {"onnxport-precise": "onnxport"}
 """The same program with other arithmetic: of use only where the first one's file differs."""
 
+BUDGET = 10.0
+"""Seconds for the check of a candidate, where nobody says how many."""
+
 _OTHER_OPSETS = (18, 21, 23)
 """Tried where a runtime cannot load what came out: a kernel may be missing for one version only."""
 
@@ -116,7 +119,7 @@ def export_model(
     plan: Plan,
     *,
     device: str = "cpu",
-    budget: float = 10.0,
+    budget: float | None = None,
     seed: int = 0,
     log: Path,
     fingerprint: str = "",
@@ -124,12 +127,15 @@ def export_model(
 ) -> Exported:
     """The first candidate that holds, at `out`; ParityError or InputError where none does.
 
-    `budget`: seconds for the check of each. What the exporters print goes to `log`.
+    `budget`: seconds for the check of each; None: as many as its export took, but for the first
+    cases of the plan, and `BUDGET` at most. What the exporters print goes to `log`.
     """
     versions.require_sound()
     aim = find_target(plan.target)
     tour = _Tour(model, reference, out, plan, aim, log, listener)
-    checks: dict[str, Any] = {"device": device, "budget": budget, "seed": seed}
+    checks: dict[str, Any] = {"device": device, "seed": seed}
+    if budget is not None:
+        checks["budget"] = budget
     held: list[tuple[OnnxArtifact, ParityReport, Attempt]] = []
     for name, opset in tour.candidates():
         found = tour.attempt(name, opset, fingerprint, checks)
@@ -187,6 +193,8 @@ class _Tour:
         try:
             artifact = self._written(name, opset, fingerprint)
             written = time.perf_counter()
+            unsaid = {"budget": BUDGET, "modest": written - start}
+            seconds: dict[str, Any] = {} if "budget" in checks else unsaid
             report = check_artifact(
                 artifact,
                 self.reference,
@@ -194,6 +202,7 @@ class _Tour:
                 fail_fast=True,
                 listener=self._listener,
                 **checks,
+                **seconds,
             )
             outcome, reason, hint = ("holds" if report.holds else "differs"), report.reason, ""
         except NotApplicable as refusal:
