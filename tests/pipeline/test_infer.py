@@ -13,7 +13,6 @@ from toolkit.errors import InputError, ParityError
 from toolkit.model import LoadedModel
 from toolkit.parity.reference import Reference
 from toolkit.pipeline.infer import announce, settle
-from toolkit.pipeline.references import reference_model
 from toolkit.progress import Listener
 from toolkit.source import load
 
@@ -77,7 +76,8 @@ def _settled(
             raise refused[shape]
         return shape
 
-    return settle(model, reference_model(model), folder, attempt, heard)[0]
+    out = folder / "m.onnx"
+    return settle(model, folder, attempt, log=folder / "log", out=out, listener=heard)[0]
 
 
 WIDE = "['batch', 'input_1'][(1, 64), (1, 64)]"

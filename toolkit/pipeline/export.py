@@ -9,7 +9,7 @@ from typing import Any
 
 from toolkit import atomic
 from toolkit.artifact import OnnxArtifact, open_artifact, publish
-from toolkit.errors import InputError, OnnxportError
+from toolkit.errors import InputError
 from toolkit.fingerprint import fingerprint
 from toolkit.model import LoadedModel, held_to
 from toolkit.parity.reference import Reference
@@ -95,22 +95,11 @@ def export(
                 )
 
             infer.announce(model, listener)
-            try:
-                _, _, exported = infer.settle(
-                    model, reference_model(model), folder, attempt, listener
-                )
-            except OnnxportError as error:
-                keep_log(log, out, error)
-                raise
+            _, _, exported = infer.settle(
+                model, folder, attempt, log=log, out=out, listener=listener
+            )
             artifact = publish(exported.artifact, out)
     return Exported(artifact, exported.report, exported.attempts)
-
-
-def keep_log(log: Path, out: Path, error: OnnxportError) -> None:
-    """Put the log beside what was not made, and say so in the hint of the error."""
-    if log.exists():
-        kept = log.replace(out.with_name(out.name + ".log"))
-        error.hint += f"{'; ' if error.hint else ''}all of it is in {kept.name}"
 
 
 def _made_before(out: Path, known: str) -> OnnxArtifact | None:

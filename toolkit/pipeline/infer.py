@@ -34,17 +34,32 @@ def announce(model: LoadedModel, listener: Listener) -> None:
 
 def settle(
     model: LoadedModel,
-    reference: Reference,
     folder: Path,
     attempt: Attempt[Result],
+    *,
+    log: Path,
+    out: Path,
     listener: Listener = SILENT,
 ) -> tuple[LoadedModel, Reference, Result]:
     """The result of an attempt, with the model under the signature for which it was had.
 
     Where none holds and the signature was proposed: with the dimensions as narrow as an exporter
     says that it can, then with all but the batch as in the example, then with that as well. Raises
-    what the last attempt raised.
+    what the last attempt raised; `log` is then kept beside `out`, which is not made.
     """
+    try:
+        return _settled(model, folder, attempt, listener)
+    except OnnxportError as error:
+        if log.exists():
+            kept = log.replace(out.with_name(out.name + ".log"))
+            error.hint += f"{'; ' if error.hint else ''}all of it is in {kept.name}"
+        raise
+
+
+def _settled(
+    model: LoadedModel, folder: Path, attempt: Attempt[Result], listener: Listener
+) -> tuple[LoadedModel, Reference, Result]:
+    reference = reference_model(model)
     for number in range(_MOST):
         room = folder / f"attempt-{number}"
         room.mkdir()

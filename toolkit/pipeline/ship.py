@@ -11,7 +11,7 @@ from typing import Any
 
 from toolkit import atomic, plugins, versions
 from toolkit.artifact import BUNDLED, OnnxArtifact, open_artifact, publish, sha256
-from toolkit.errors import InputError, OnnxportError, StageCrashed
+from toolkit.errors import InputError, StageCrashed
 from toolkit.inference.isolated import IsolatedSession
 from toolkit.latency import InProcess, Timed, Timing, measure, typical_sizes
 from toolkit.model import LoadedModel
@@ -19,11 +19,9 @@ from toolkit.optimize.simplify import Simplified
 from toolkit.parity.fidelity import Budget
 from toolkit.parity.reference import Reference
 from toolkit.pipeline import infer
-from toolkit.pipeline.export import keep_log
 from toolkit.pipeline.golden import GOLDEN, write_golden
 from toolkit.pipeline.portfolio import Exported, Plan, default_order, export_model
 from toolkit.pipeline.quantize import Metric, Quantized, best, calibration_data, quantize_artifact
-from toolkit.pipeline.references import reference_model
 from toolkit.pipeline.shipped import as_project
 from toolkit.pipeline.simplify import simplify_artifact
 from toolkit.pipeline.subjects import opened_source
@@ -120,13 +118,9 @@ def ship(
         def attempt(model: LoadedModel, reference: Reference, room: Path) -> Exported:
             return export_model(model, reference, room / BUNDLED, plan, device=device, **checks)
 
-        try:
-            model, reference, exported = infer.settle(
-                loaded, reference_model(loaded), work, attempt, listener
-            )
-        except OnnxportError as error:
-            keep_log(log, out, error)
-            raise
+        model, reference, exported = infer.settle(
+            loaded, work, attempt, log=log, out=out, listener=listener
+        )
         if model is not loaded:
             rows = calibration_data(data, model.signature, seed, model.examples)
         listener.say(exported.summary)
