@@ -12,10 +12,12 @@ import torch
 
 from runtimes.lending import Lending, is_lendable
 from runtimes.recording import Call, Recorded, recall, record
+from runtimes.telling import told
 from runtimes.widening import widening
 from toolkit.artifact import OnnxArtifact
 from toolkit.errors import InputError, OnnxportError
 from toolkit.model import LoadedModel, refusal, to_array, to_tensor
+from toolkit.parity.operators import Told
 from toolkit.parity.repeating import AGAIN, ONE_THREAD, TF32
 from toolkit.plugins import Availability
 
@@ -155,6 +157,10 @@ class PyTorchSession:
     def recalled(self, feeds: Mapping[str, np.ndarray], key: tuple[str, str, int]) -> Call | None:
         """The call of the operator that made a recorded value; see `runtimes.recording`."""
         return recall(self._flat.model, lambda: self.run(feeds), key)
+
+    def told(self, feeds: Mapping[str, np.ndarray]) -> list[Told]:
+        """What its operators are told on the way; see `runtimes.telling`."""
+        return told(self._flat.model, lambda: self.run(feeds))
 
     def _tensor(self, array: np.ndarray, dtype: str) -> torch.Tensor:
         tensor = to_tensor(array, dtype).to(self.device)

@@ -71,7 +71,7 @@ def record(module: nn.Module, run: Callable[[], object]) -> list[Recorded]:
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):
         owner, _, weight = name.rpartition(".")
         recorder.add(tensor, weight, module=owner, line="")
-    with _following(module, recorder), _plainly(), recorder:
+    with following(module, recorder.entering, recorder.leaving), plainly(), recorder:
         run()
     return recorder.found
 
@@ -79,13 +79,13 @@ def record(module: nn.Module, run: Callable[[], object]) -> list[Recorded]:
 def recall(module: nn.Module, run: Callable[[], object], key: tuple[str, str, int]) -> Call | None:
     """How the operator was called whose value `record` gives this key; None where it was none."""
     recorder = _Recorder(key)
-    with _following(module, recorder), _plainly(), recorder:
+    with following(module, recorder.entering, recorder.leaving), plainly(), recorder:
         run()
     return recorder.call
 
 
 @contextmanager
-def _plainly() -> Iterator[None]:
+def plainly() -> Iterator[None]:
     """Without kernels that do the work of several operators."""
     fast, mkldnn = torch.backends.mha.get_fastpath_enabled(), torch._C._get_mkldnn_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
@@ -99,11 +99,14 @@ def _plainly() -> Iterator[None]:
 
 
 @contextmanager
-def _following(module: nn.Module, recorder: _Recorder) -> Iterator[None]:
+def following(
+    module: nn.Module, entering: Callable[[str], Callable[..., None]], leaving: Callable[..., None]
+) -> Iterator[None]:
+    """Calls `entering(path)` before and `leaving` after each inner module that runs."""
     with contextlib.ExitStack() as stack:
         for name, inner in module.named_modules():
-            before = inner.register_forward_pre_hook(recorder.entering(name))
-            after = inner.register_forward_hook(recorder.leaving)
+            before = inner.register_forward_pre_hook(entering(name))
+            after = inner.register_forward_hook(leaving)
             stack.callback(before.remove)
             stack.callback(after.remove)
         yield

@@ -15,6 +15,7 @@ import onnx
 from onnx import TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from runtimes.functions import EXACT
 from runtimes.streaming import Streaming, is_heavy, small
 from toolkit.artifact import OnnxArtifact, read_model, read_outline, read_weights
 from toolkit.errors import InputError, NotLoadable
@@ -46,7 +47,8 @@ class Reference:
                 evaluator = _streaming(subject, outline)
             else:
                 model = read_model(subject)
-                evaluator = ReferenceEvaluator(widened(model) if self.float64 else model)
+                wide = widened(model) if self.float64 else model
+                evaluator = ReferenceEvaluator(wide, new_ops=EXACT if self.float64 else None)
         except InputError:
             raise
         except Exception as error:

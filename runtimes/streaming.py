@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
+from runtimes.functions import EXACT
 from toolkit import external
 
 STREAMED = 64 << 20
@@ -36,7 +37,7 @@ class Streaming:
     """Evaluates a model that is in float64 but for `weights`, which it lacks."""
 
     def __init__(self, model: onnx.ModelProto, weights: Mapping[str, np.ndarray]) -> None:
-        evaluator = ReferenceEvaluator(model)
+        evaluator = ReferenceEvaluator(model, new_ops=EXACT)
         self.output_names = evaluator.output_names
         self._nodes, self._own, self._weights = evaluator.rt_nodes_, evaluator.rt_inits_, weights
         read = {name: n for n, node in enumerate(self._nodes) for name in node.input}

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch.nn import functional
 
 from exporters.torchscript import TorchScript
 from runtimes.pytorch import PyTorchFloat64
@@ -54,6 +56,15 @@ THIRDS = {
     }""",
 }
 ONE = np.ones(1, np.float32)
+
+
+@pytest.mark.parametrize("kind", ["none", "tanh"])
+def test_gelu_in_float64_has_no_constants_of_float32(tmp_path: Path, kind: str) -> None:
+    graph = HEAD + f'{{ y = Gelu <approximate = "{kind}"> (x) }}'
+    session = ReferenceFloat64().load(saved(tmp_path / "m.onnx", graph, SIGNATURE), "cpu")
+    x = np.linspace(-3, 3, 8, dtype=np.float32)
+    expected = functional.gelu(torch.from_numpy(x).double(), approximate=kind).numpy()
+    np.testing.assert_allclose(session.run({"x": x})["y"], expected, rtol=0, atol=1e-15)
 
 
 @pytest.mark.parametrize("graph", THIRDS)

@@ -13,6 +13,7 @@ from toolkit.dtypes import epsilon
 from toolkit.errors import OnnxportError
 from toolkit.examples import Feeds
 from toolkit.parity.cases import GIVEN, Case
+from toolkit.parity.operators import Told
 from toolkit.parity.repeating import Repeating
 from toolkit.parity.settings import Setting
 from toolkit.parity.valid import kept, valid
@@ -76,6 +77,8 @@ class Reference:
         """The original's weights by name, read when they are asked for."""
         self.settings: Callable[[], Sequence[Setting]] = tuple
         """What its normalizations are told, read when asked for."""
+        self.told: Callable[[Arrays], Sequence[Told]] = lambda _: ()
+        """What its operators are told while it runs on a feed."""
         self.signature: Signature = plain.signature
         self.notes: list[str] = []
         self.plain, self._exact = plain, exact

@@ -44,6 +44,8 @@ class Candidate:
     """See `toolkit.ordering`. Two modules put NaN in one place: torch's."""
     unused: tuple[str, ...] = ()
     """Inputs that no node reads."""
+    file: OnnxArtifact | None = None
+    """What is open; None for a module."""
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -72,6 +74,7 @@ def candidate_file(
             partial(has_internals, artifact),
             partial(orders_numbers, artifact),
             artifact.unused,
+            artifact,
             tuple(input_problems(session.inputs, signature)),
             tuple(notes),
         )

@@ -25,6 +25,7 @@ from toolkit.parity.settings import unsettled
 from toolkit.parity.verdict import Tolerance
 from toolkit.parity.weights import damaged, unrelated
 from toolkit.pipeline.candidates import Candidate, candidate_file
+from toolkit.pipeline.mended import unseen_problems
 from toolkit.pipeline.rows import over_budget, tallied
 from toolkit.pipeline.subjects import (
     ONNXRUNTIME,
@@ -41,6 +42,10 @@ _UNRELATED = (
 
 RELATING = 0.25
 """The share of the budget that goes, on top, into other ways to the same answers."""
+
+MENDING = 0.25
+"""The share of the budget that goes, on top, into faults that no output shows, if any is suspected.
+"""
 
 SHRINKING = 0.25
 """The share of the budget that goes, on top, into making the first failure small."""
@@ -139,6 +144,10 @@ def check_candidate(
         problems += unsettled(reference.settings(), candidate.settings(), original)
         if unrelated(original, found):
             notes.append(_UNRELATED)
+        if candidate.file and not failures and not problems:
+            proven = [r for r in evidence.results if r.proven]
+            seconds = MENDING * budget
+            problems += unseen_problems(candidate.file, reference, proven, seconds=seconds)
     notes += [note for note in candidate.notes if note not in notes]
     tally, meanings = evidence.tally, evidence.meanings
     if lossy and data:

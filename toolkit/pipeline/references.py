@@ -64,6 +64,7 @@ def reference_model(model: LoadedModel, device: str = "cpu") -> Reference:
         reference = Reference(plain, None, model.weights, given=model.examples)
         reference.notes.append(f"the module cannot be copied to float64: {error}")
     reference.settings = partial(of_module, model.module)
+    reference.told = getattr(plain, "told", reference.told)
     return reference
 
 

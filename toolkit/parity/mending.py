@@ -1,0 +1,145 @@
+"""What would mend a file whose fault no output shows: a weight, or what its nodes are told. Pure.
+
+An exporter may fold a factor into a weight, and fuse what a module wrote out: that a file says
+something else than its original proves nothing. So each of these is a suspicion, and a fault only
+where the file with the original's own value in its place is far nearer to the original, both in
+float64. After a fold it is farther away. See `toolkit.pipeline.mended`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import isclose
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from toolkit.dtypes import DTYPES
+from toolkit.parity.operators import ATTRIBUTES, Told, Value, nodes, says
+from toolkit.parity.weights import Pair, departing
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto, TensorProto
+
+Arrays = Mapping[str, np.ndarray]
+
+FEW = 4
+"""Suspicions of one kind: of a file where more has changed, nothing can be said one by one."""
+
+_NEARER = 10.0
+"""Times by which the error must fall. For a Gelu of BERT it was 750 times, for a factor of 1.001 in
+the weight of a norm 10^9; what is left is the rounding of constants to float32."""
+
+_ROUNDING = 1e-12
+"""Of an output's largest value: what sums of thousands of terms differ by in float64."""
+
+_ROUNDED = 1e-6
+"""An attribute is a float32: off by at most 6e-8 of itself."""
+
+
+@dataclass(frozen=True)
+class Mend:
+    """A fault that is suspected, as a sentence, and what undoes it in the model, in place."""
+
+    problem: str
+    apply: Callable[[ModelProto], None]
+
+
+def of_weights(original: Arrays, found: Arrays) -> list[Mend]:
+    """The original's own numbers for each weight that has others; then for all of them at once."""
+    pairs = departing(original, found, most=FEW)
+    mends = [Mend(pair.told(), partial(_put_back, [pair])) for pair in pairs]
+    if len(pairs) > 1:
+        mends.append(Mend(pairs[0].told(), partial(_put_back, pairs)))
+    return mends
+
+
+def of_operators(
+    model: ModelProto, told: Iterable[Told], module: Callable[[NodeProto], str]
+) -> list[Mend]:
+    """Another value for all nodes that say one which the original never says.
+
+    In the `module` that a node comes from, where that one says anything; else anywhere.
+    """
+    known: defaultdict[tuple[str, str], dict[tuple[str, Value], None]] = defaultdict(dict)
+    for one in told:
+        known[one.operator, one.argument][one.module, one.value] = None
+    found: defaultdict[tuple[str, Value, Value], list[int]] = defaultdict(list)
+    names: dict[tuple[str, Value, Value], str] = {}
+    for number, node in enumerate(nodes(model)):
+        for name, value in says(node):
+            sources = ATTRIBUTES[node.op_type, name].sources
+            pairs = [p for o, a in sources.items() for p in known.get((o, str(a)), ())]
+            inside = [meant for where, meant in pairs if where == module(node)]
+            values = dict.fromkeys(inside or (meant for _, meant in pairs))
+            if any(_same(meant, value) for meant in values):
+                continue
+            for meant in values:
+                found[name, value, meant].append(number)
+                names.setdefault((name, value, meant), f"node '{node.name}' ({node.op_type})")
+    return [
+        Mend(
+            f"{names[key]} has {key[0]} {_text(key[1])}, expected {_text(key[2])}",
+            partial(_tell, numbers=tuple(numbers), name=key[0], value=key[2]),
+        )
+        for key, numbers in list(found.items())[:FEW]
+    ]
+
+
+def errors(truth: Arrays, got: Arrays) -> dict[str, float]:
+    """By output, the largest error over the largest value; infinite where the form is another."""
+    return {name: _error(array, got[name]) for name, array in truth.items() if name in got}
+
+
+def is_mended(before: Mapping[str, float], after: Mapping[str, float]) -> bool:
+    """Is one output far nearer than before, and none farther away?"""
+    nearer = [n for n, e in before.items() if e > _ROUNDING and after[n] * _NEARER < e]
+    farther = [n for n, e in before.items() if after[n] > max(2 * e, _ROUNDING)]
+    return bool(nearer) and not farther
+
+
+def _error(truth: np.ndarray, got: np.ndarray) -> float:
+    if truth.shape != got.shape:
+        return np.inf
+    if DTYPES[str(got.dtype)].kind != "f":
+        return float(not np.array_equal(truth, got))
+    theirs, ours = got.astype(np.float64), truth.astype(np.float64)
+    finite = np.isfinite(ours)
+    if not np.array_equal(ours[~finite], theirs[~finite], equal_nan=True):
+        return np.inf
+    far = np.abs(theirs[finite] - ours[finite]).max(initial=0.0)
+    return float(far / (np.abs(ours[finite]).max(initial=0.0) or 1.0))
+
+
+def _put_back(pairs: Sequence[Pair], model: ModelProto) -> None:
+    from onnx import numpy_helper
+
+    stored: dict[str, TensorProto] = {t.name: t for t in model.graph.initializer}
+    for pair in pairs:
+        values = pair.original if pair.stored == pair.name else pair.original.T
+        tensor = numpy_helper.from_array(np.ascontiguousarray(values), pair.stored)
+        stored[pair.stored].CopyFrom(tensor)
+
+
+def _tell(model: ModelProto, *, numbers: Sequence[int], name: str, value: Value) -> None:
+    from onnx import helper
+
+    there = list(nodes(model))
+    for number in numbers:
+        node = there[number]
+        kept = [a for a in node.attribute if a.name != name]
+        del node.attribute[:]
+        node.attribute.extend([*kept, helper.make_attribute(name, value)])
+
+
+def _same(one: Value, other: Value) -> bool:
+    if isinstance(one, str) or isinstance(other, str):
+        return one == other
+    return isclose(one, other, rel_tol=_ROUNDED)
+
+
+def _text(value: Value) -> str:
+    return f"'{value}'" if isinstance(value, str) else f"{value:.6g}"
