@@ -9,7 +9,7 @@ One tensor at a time is looked at: both sides may read theirs when they are aske
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +37,7 @@ one of 1,531 files was nearer to the original without it by chance. Above this n
 def damaged(original: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> list[str]:
     """A sentence for each tensor of one name, shape and dtype of which a few elements differ."""
     problems = []
-    for pair in _pairs(original, found):
+    for pair in pairs(original, found):
         differs = pair.differs()
         if differs.any() and (half := pair.rounded()):
             problems.append(f"weight '{pair.name}' is the original's rounded to {half}")
@@ -55,23 +55,23 @@ def departing(
     original: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray], *, most: int
 ) -> list[Pair]:
     """The pairs of floating tensors that differ by many ulps; none if more than `most` do."""
-    pairs: list[Pair] = []
-    for pair in _pairs(original, found):
+    apart: list[Pair] = []
+    for pair in pairs(original, found):
         if pair.found.dtype.kind == "f" and pair.differs().any() and pair.departs(_MANY).any():
-            pairs.append(pair)
-        if len(pairs) > most:
+            apart.append(pair)
+        if len(apart) > most:
             return []
-    return pairs
+    return apart
 
 
 def changed(original: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> list[str]:
     """The names in the file of all tensors that are not those of the original."""
-    return [pair.stored for pair in _pairs(original, found) if pair.differs().any()]
+    return [pair.stored for pair in pairs(original, found) if pair.differs().any()]
 
 
 def unrelated(original: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> bool:
     """True where tensors of one name have nothing in common: another draw, another training."""
-    large = [p.differs().mean() > 1 - _FEW for p in _pairs(original, found) if p.found.size > 8]
+    large = [p.differs().mean() > 1 - _FEW for p in pairs(original, found) if p.found.size > 8]
     return bool(large) and all(large)
 
 
@@ -132,10 +132,16 @@ class Pair(NamedTuple):
         return np.atleast_1d(far)
 
 
-def _pairs(original: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> Iterator[Pair]:
-    for stored in sorted(found):
-        name = stored if stored in original else stored.removesuffix(TRANSPOSED)
-        if name in original:
-            ours, theirs = original[name], found[stored] if name == stored else found[stored].T
-            if ours.shape == theirs.shape and ours.dtype == theirs.dtype:
-                yield Pair(name, ours, theirs, stored)
+def pairs(original: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> Iterator[Pair]:
+    """The tensors of a file that have the name, shape and dtype of one of the original."""
+    for stored, name in named(original, found).items():
+        ours, theirs = original[name], found[stored] if name == stored else found[stored].T
+        if ours.shape == theirs.shape and ours.dtype == theirs.dtype:
+            yield Pair(name, ours, theirs, stored)
+
+
+def named(original: Iterable[str], found: Iterable[str]) -> dict[str, str]:
+    """By what a file calls it, the name that a tensor has in the original; of those with one."""
+    names = set(original)
+    known = {s: s if s in names else s.removesuffix(TRANSPOSED) for s in sorted(found)}
+    return {stored: name for stored, name in known.items() if name in names}

@@ -13,6 +13,7 @@ from toolkit import atomic
 from toolkit.artifact import OnnxArtifact
 from toolkit.examples import Feeds
 from toolkit.inference.data import Data, read_arrays
+from toolkit.parity import rearranged
 from toolkit.parity.cases import GIVEN, Case, plan
 from toolkit.parity.compare import compare, smallest
 from toolkit.parity.dependence import idle_problems
@@ -140,7 +141,7 @@ def check_candidate(
     notes = [*reference.notes, *said]
     if not lossy and not (tolerance and tolerance.explicit):
         original, found = reference.weights(), candidate.weights()
-        problems += damaged(original, found)
+        problems += damaged(original, found) + rearranged.damaged(original, found)
         problems += unsettled(reference.settings(), candidate.settings(), original)
         if unrelated(original, found):
             notes.append(_UNRELATED)
