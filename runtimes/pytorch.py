@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
@@ -15,12 +16,16 @@ from runtimes.recording import Call, Recorded, recall, record
 from runtimes.widening import widening
 from toolkit.artifact import OnnxArtifact
 from toolkit.errors import InputError, OnnxportError
+from toolkit.memory import give_back
 from toolkit.model import LoadedModel, refusal, to_array, to_tensor
 from toolkit.parity.repeating import AGAIN, ONE_THREAD, TF32
 from toolkit.plugins import Availability
 
 COPIED = 256 << 20
 """Bytes of weights up to which the float64 reference is a copy of the module, which is faster."""
+
+_LARGE = 16 << 20
+"""Bytes of an output above which it is handed on without a copy, where that is safe."""
 
 
 class PyTorch:
@@ -89,14 +94,21 @@ class PyTorchSession:
             state[s.name] if s.name in state else self._tensor(feeds[s.name], s.dtype)
             for s in self.signature.inputs
         ]
-        outputs = self._outputs(tensors, feeds)
-        named = [
-            (spec.name, tensor)
-            for spec, tensor in zip(self.signature.outputs, outputs, strict=True)
-        ]
-        # Copies: a module may write to a buffer that it returned.
-        arrays = {name: np.array(to_array(tensor)) for name, tensor in named if name not in keep}
-        return arrays, {name: tensor for name, tensor in named if name in keep}
+        outputs = list(self._outputs(tensors, feeds))
+        names = [s.name for s in self.signature.outputs]
+        arrays, kept = dict[str, np.ndarray](), dict[str, torch.Tensor]()
+        if len(outputs) != len(names):
+            raise ValueError(f"{len(outputs)} outputs came, {len(names)} are declared")
+        for name in names:
+            tensor = outputs.pop(0)
+            if name in keep:
+                kept[name] = tensor
+                continue
+            # A module may write to what it returned, and so it is copied. But where it is large
+            # (logits in float64: 2 GB) and nobody else has it, that would be twice the memory.
+            own = sys.getrefcount(tensor) <= 2 and tensor.nbytes > _LARGE and _is_alone(tensor)
+            arrays[name] = to_array(tensor) if own else np.array(to_array(tensor))
+        return arrays, kept
 
     def _outputs(
         self, tensors: list[torch.Tensor], feeds: Mapping[str, np.ndarray]
@@ -179,6 +191,7 @@ class Lent(PyTorchSession):
             try:
                 with torch.no_grad(), self._lending.lending():
                     found = self._flat(*tensors)
+                give_back()
                 return tuple(map(self._lending.lent, found))
             except OnnxportError:
                 raise
@@ -208,6 +221,13 @@ class Lent(PyTorchSession):
 
 def _copied(model: LoadedModel, device: str, precision: torch.dtype | None) -> LoadedModel:
     return replace(model, module=copy.deepcopy(model.module).to(device, precision))
+
+
+def _is_alone(tensor: torch.Tensor) -> bool:
+    """Does no other tensor share its memory? Not where this torch cannot tell."""
+    count = getattr(torch._C, "_storage_Use_Count", None)
+    # One of them is the tensor's, one that of the storage that is made to ask.
+    return count is not None and count(tensor.untyped_storage()._cdata) <= 2
 
 
 def _signs(weight: torch.Tensor, rng: np.random.Generator, together: int) -> np.ndarray:

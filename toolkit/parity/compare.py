@@ -10,7 +10,8 @@ import numpy as np
 
 from toolkit.dtypes import DTYPES
 from toolkit.errors import OnnxportError
-from toolkit.parity import shrinking, special
+from toolkit.examples import Feeds
+from toolkit.parity import blocks, shrinking, special
 from toolkit.parity.cases import GIVEN, Case
 from toolkit.parity.comparators import Meanings
 from toolkit.parity.fidelity import Tally
@@ -42,11 +43,11 @@ class Evidence:
     def see(self, outputs: Mapping[str, np.ndarray]) -> None:
         for name, array in outputs.items():
             self.floating[name] = DTYPES[str(array.dtype)].kind == "f"
-            wide = array.astype(np.float64)
-            finite = wide[np.isfinite(wide)]
-            if finite.size:
-                self.low[name] = min(self.low.get(name, np.inf), float(finite.min()))
-                self.high[name] = max(self.high.get(name, -np.inf), float(finite.max()))
+            for (wide,) in blocks.wide(array):
+                finite = wide[np.isfinite(wide)]
+                if finite.size:
+                    self.low[name] = min(self.low.get(name, np.inf), float(finite.min()))
+                    self.high[name] = max(self.high.get(name, -np.inf), float(finite.max()))
 
     @property
     def scales(self) -> dict[str, float]:
@@ -84,6 +85,7 @@ def compare(
     """
     evidence = Evidence(Meanings(reference.signature))
     clock = _Clock(budget)
+    judge.deadline = clock.end
     for number, case in enumerate(cases):
         feeds = case.feeds(reference.signature, reference.given)
         volume = sum(a.size for a in feeds.values())
@@ -91,27 +93,9 @@ def compare(
             evidence.unreached.append(case)
             continue
         start = time.perf_counter()
-        try:
-            expected = reference.expect(feeds)
-        except OnnxportError:
-            if case.fill in special.SPECIAL:
-                continue  # the original takes no NaN: there is nothing to compare
-            raise
-        if case.fill not in special.SPECIAL:
-            evidence.see(expected.plain)
-        try:
-            got = reference.kept(candidate.run(feeds), feeds)
-        except OnnxportError as error:
-            refused = special.REFUSED if case.fill in special.SPECIAL else ""
-            result = CaseResult(case, problem=error.message, excused=refused)
-        else:
-            result = judge(case, feeds, expected, got)
-            if case.fill not in special.SPECIAL and not result.excused:
-                evidence.measuring.add(result, expected, got)
-            if case.fill in ("uniform", GIVEN) and not result.excused:
-                evidence.meanings.add(expected, got)
-                if result.proven:
-                    evidence.tally.add(expected.plain, got)
+        result = _compared(candidate, reference, judge, case, feeds, evidence)
+        if result is None:
+            continue
         seconds = time.perf_counter() - start
         clock.record(volume, seconds)
         evidence.results.append(replace(result, seconds=seconds))
@@ -119,6 +103,39 @@ def compare(
         if fail_fast and not result.holds:
             break
     return evidence
+
+
+def _compared(
+    candidate: Session,
+    reference: Reference,
+    judge: Judge,
+    case: Case,
+    feeds: Feeds,
+    evidence: Evidence,
+) -> CaseResult | None:
+    """One case, whose arrays are gone before those of the next are made. None for NaN that the
+    original does not take: there is nothing to compare."""
+    try:
+        expected = reference.expect(feeds)
+    except OnnxportError:
+        if case.fill in special.SPECIAL:
+            return None
+        raise
+    if case.fill not in special.SPECIAL:
+        evidence.see(expected.plain)
+    try:
+        got = reference.kept(candidate.run(feeds), feeds)
+    except OnnxportError as error:
+        refused = special.REFUSED if case.fill in special.SPECIAL else ""
+        return CaseResult(case, problem=error.message, excused=refused)
+    result = judge(case, feeds, expected, got)
+    if case.fill not in special.SPECIAL and not result.excused:
+        evidence.measuring.add(result, expected, got)
+    if case.fill in ("uniform", GIVEN) and not result.excused:
+        evidence.meanings.add(expected, got)
+        if result.proven:
+            evidence.tally.add(expected.plain, got)
+    return result
 
 
 def smallest(
@@ -131,7 +148,7 @@ def smallest(
 ) -> CaseResult:
     """The simplest case found that fails as `failure` does, within so much time."""
     best = failure
-    end = time.perf_counter() + seconds
+    end = judge.deadline = time.perf_counter() + seconds
 
     def fails(case: Case) -> bool:
         nonlocal best
@@ -160,14 +177,14 @@ class _Clock:
     """Says whether a case still fits, from the time that smaller ones took."""
 
     def __init__(self, budget: float) -> None:
-        self._end = time.perf_counter() + budget
+        self.end = time.perf_counter() + budget
         self._taken: dict[int, float] = {}
 
     def record(self, volume: int, seconds: float) -> None:
         self._taken[volume] = seconds
 
     def allows(self, volume: int) -> bool:
-        left = self._end - time.perf_counter()
+        left = self.end - time.perf_counter()
         # Attention grows with the square of a length, the rest in proportion: between the two.
         smaller = [v for v in self._taken if v <= volume] or list(self._taken)
         nearest = max(smaller)
