@@ -161,7 +161,7 @@ def measured(subject: str, command: list[str]) -> list[dict[str, object]]:
             seconds = times[index + 1] - times[index]
             peak = (peaks[phase] - peaks["imported"]) / found["weights"]
             row = {"subject": subject, "phase": phase, "seconds": seconds, "peak": peak}
-            rows.append({**row, "weights": found["weights"], "files": found["files"]})
+            rows.append({**found, **row})
     return rows
 
 

@@ -22,6 +22,7 @@ import onnxruntime as ort
 from toolkit.artifact import OnnxArtifact
 from toolkit.dtypes import DTYPES, numpy_dtype
 from toolkit.errors import InputError, MissingError, NotLoadable
+from toolkit.memory import give_back
 from toolkit.plugins import Availability
 from toolkit.quiet import printing_to
 
@@ -137,8 +138,10 @@ class OnnxRuntimeSession:
         self._bfloat16 = any(d.dtype == "bfloat16" for d in declared)
         self._gathers: dict[tuple[int, ...], ort.InferenceSession] = {}
         self._options = ort.RunOptions()
-        if device == "cpu" and artifact.size > LARGE:
+        self._large = device == "cpu" and artifact.size > LARGE
+        if self._large:
             self._options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+            give_back()  # what loading took
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Raises InputError with ONNX Runtime's own reason where it refuses the feed."""
@@ -150,6 +153,8 @@ class OnnxRuntimeSession:
                 arrays = self._session.run(self._outputs, dict(feeds), self._options)
         except Exception as error:
             raise InputError(f"ONNX Runtime: {_reason(error)}", _shapes(feeds)) from error
+        if self._large:
+            give_back()
         return dict(zip(self._outputs, arrays, strict=True))
 
     def step(

@@ -6,7 +6,7 @@ import pytest
 from tests.parity.functions import Computes, Function
 from toolkit.errors import InputError
 from toolkit.parity.cases import plan
-from toolkit.parity.compare import Evidence, compare
+from toolkit.parity.compare import TOO_LARGE, Evidence, compare
 from toolkit.parity.judging import Judge
 from toolkit.parity.reference import Reference
 from toolkit.parity.verdict import Tolerance
@@ -41,6 +41,17 @@ def test_a_spent_budget_leaves_the_last_cases_unreached() -> None:
     evidence = compared(double, double, budget=0.0)
     assert [r.case for r in evidence.results] == CASES[:1]
     assert evidence.unreached == CASES[1:]
+
+
+def test_cases_whose_outputs_would_not_fit_the_memory_are_unreached_and_a_note_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    row = 6 * 3 * 4  # of float32, several times over
+    monkeypatch.setattr("toolkit.parity.compare.available", lambda: float(8 * row))
+    evidence = compared(double, double)
+    assert evidence.unreached
+    assert all(dict(c.sizes)["batch"] > 8 for c in evidence.unreached)
+    assert evidence.notes == [TOO_LARGE]
 
 
 def test_only_the_sizes_that_differ_fail() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from toolkit.dtypes import DTYPES
 from toolkit.errors import OnnxportError
 from toolkit.examples import Feeds
+from toolkit.memory import available
 from toolkit.parity import blocks, shrinking, special
 from toolkit.parity.cases import GIVEN, Case
 from toolkit.parity.comparators import Meanings
@@ -23,6 +24,12 @@ from toolkit.plugins import Session
 
 _FAINT = 1e-20
 """Float outputs that never exceed this carry nothing to compare (random MobileNets: 1e-32)."""
+
+_COPIES = 6
+"""An output is there in the model's own precision, in float64 which is twice as wide, in the
+candidate's process, on the way from there, and as it comes."""
+
+TOO_LARGE = "cases are put off whose outputs would not fit the memory that is free"
 
 
 @dataclass
@@ -39,6 +46,9 @@ class Evidence:
     low: dict[str, float] = field(default_factory=dict)
     high: dict[str, float] = field(default_factory=dict)
     floating: dict[str, bool] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    held: int = 0
+    """Bytes of the outputs of the last case."""
 
     def see(self, outputs: Mapping[str, np.ndarray]) -> None:
         for name, array in outputs.items():
@@ -80,17 +90,23 @@ def compare(
 ) -> Evidence:
     """Run the cases in order for at most about `budget` seconds.
 
-    A case that would by the look of the smaller ones not fit the rest of the budget is put off to
-    `unreached`. Raises InputError where the reference itself refuses a case.
+    A case that would by the look of the smaller ones not fit the rest of the budget, or the memory
+    that is free, is put off to `unreached`; of memory a note tells. Raises InputError where the
+    reference itself refuses a case.
     """
     evidence = Evidence(Meanings(reference.signature))
     clock = _Clock(budget)
     judge.deadline = clock.end
+    room = _Room()
     for number, case in enumerate(cases):
         feeds = case.feeds(reference.signature, reference.given)
         volume = sum(a.size for a in feeds.values())
         if evidence.results and not clock.allows(volume):
             evidence.unreached.append(case)
+            continue
+        if not room.allows(volume):
+            evidence.unreached.append(case)
+            evidence.notes = [TOO_LARGE]
             continue
         start = time.perf_counter()
         result = _compared(candidate, reference, judge, case, feeds, evidence)
@@ -98,6 +114,7 @@ def compare(
             continue
         seconds = time.perf_counter() - start
         clock.record(volume, seconds)
+        room.record(volume, evidence.held)
         evidence.results.append(replace(result, seconds=seconds))
         progress(number + 1, len(cases))
         if fail_fast and not result.holds:
@@ -121,6 +138,7 @@ def _compared(
         if case.fill in special.SPECIAL:
             return None
         raise
+    evidence.held = sum(a.nbytes for a in expected.plain.values())
     if case.fill not in special.SPECIAL:
         evidence.see(expected.plain)
     try:
@@ -186,7 +204,24 @@ class _Clock:
     def allows(self, volume: int) -> bool:
         left = self.end - time.perf_counter()
         # Attention grows with the square of a length, the rest in proportion: between the two.
-        smaller = [v for v in self._taken if v <= volume] or list(self._taken)
-        nearest = max(smaller)
-        growth = max(1.0, volume / max(nearest, 1)) ** 1.5
-        return left > 0 and self._taken[nearest] * growth <= left
+        return left > 0 and _expected(self._taken, volume, 1.5) <= left
+
+
+class _Room:
+    """Says whether the outputs of a case fit the memory, from what those of smaller ones took."""
+
+    def __init__(self) -> None:
+        self._taken: dict[int, float] = {}
+
+    def record(self, volume: int, size: int) -> None:
+        self._taken[volume] = size
+
+    def allows(self, volume: int) -> bool:
+        return not self._taken or _COPIES * _expected(self._taken, volume, 1.0) <= available()
+
+
+def _expected(taken: Mapping[int, float], volume: int, power: float) -> float:
+    """What a case takes, by the nearest of the smaller ones."""
+    nearest = max([v for v in taken if v <= volume] or taken)
+    growth: float = max(1.0, volume / max(nearest, 1)) ** power
+    return taken[nearest] * growth
