@@ -126,17 +126,8 @@ class Lending(Widening):
 
     def _with_lent(self, func: Any, name: str, types: Any, args: Any, kwargs: Any) -> Any:
         lent: list[tuple[Tensor, int]] = []
-
-        def lend(value: Any) -> Any:
-            if isinstance(value, Tensor):
-                wide = self.lent(value)
-                lent.extend([(wide, wide._version)] if wide is not value else [])
-                return wide
-            if type(value) in (list, tuple) and any(isinstance(v, Tensor) for v in value):
-                return type(value)(map(lend, value))
-            return value
-
-        args, kwargs = [*map(lend, args)], {n: lend(v) for n, v in kwargs.items()}
+        args = [self._lend(value, lent) for value in args]
+        kwargs = {n: self._lend(value, lent) for n, value in kwargs.items()}
         found = super().__torch_function__(func, types, args, kwargs)
         if any(wide._version != version for wide, version in lent):
             raise Unlendable(f"{name} writes to what it reads")
@@ -144,6 +135,20 @@ class Lending(Widening):
         if name not in _CASTS and any(_memory(t) in ours for t in _tensors(found).values()):
             raise Unlendable(f"{name} hands on what it reads")
         return found
+
+    def _lend(self, value: Any, lent: list[tuple[Tensor, int]]) -> Any:
+        """The value with its tensors in float64; those that were made for it, with their versions.
+
+        No closure: one that calls itself is a cycle, which would keep what is lent until Python
+        looks for such, 2 GB of it in a model of 5.
+        """
+        if isinstance(value, Tensor):
+            wide = self.lent(value)
+            lent.extend([(wide, wide._version)] if wide is not value else [])
+            return wide
+        if type(value) in (list, tuple) and any(isinstance(v, Tensor) for v in value):
+            return type(value)(self._lend(v, lent) for v in value)
+        return value
 
     def _require_unwritten(self, name: str, args: Sequence[Any], kwargs: Any) -> None:
         writes = name in ("__setitem__", "__set__") or (name[-1:] == "_" and name[-2:] != "__")
