@@ -60,7 +60,7 @@ class Lending(Widening):
         super().__init__()
         self._module = module
         self._owned = {_memory(t) for t in (*module.parameters(), *module.buffers()) if t.numel()}
-        self._moves: dict[tuple[int, int], Callable[[], Tensor]] = {}
+        self._moves: dict[tuple[int, int], Callable[[Tensor], None]] = {}
 
     @contextmanager
     def lending(self) -> Iterator[None]:
@@ -82,9 +82,9 @@ class Lending(Widening):
             raise Unlendable("it keeps tensors")
 
     @contextmanager
-    def moved(self, factors: Iterable[tuple[Tensor, Callable[[], Tensor]]]) -> Iterator[None]:
-        """With each of these weights lent times what its function returns."""
-        self._moves = {(w.data_ptr(), w.numel()): factor for w, factor in factors}
+    def moved(self, moves: Iterable[tuple[Tensor, Callable[[Tensor], None]]]) -> Iterator[None]:
+        """With each of these weights moved in place by its function when it is lent."""
+        self._moves = {(w.data_ptr(), w.numel()): move for w, move in moves}
         try:
             yield
         finally:
@@ -100,7 +100,7 @@ class Lending(Widening):
         with torch._C._DisableTorchDispatch():  # it is no operator of the module's
             wide = base.detach().double()
             if move := self._moves.get((base.data_ptr(), base.numel())):
-                wide.mul_(move())
+                move(wide)
             # Whether a product folds its batch depends on it (should_fold in ATen's LinearAlgebra).
             wide.requires_grad_(base.requires_grad)
             if base is value:

@@ -24,6 +24,9 @@ from toolkit.plugins import Availability
 COPIED = 256 << 20
 """Bytes of weights up to which the float64 reference is a copy of the module, which is faster."""
 
+_MOVED = 1 << 20
+"""Numbers of a weight that are moved at once, a multiple of eight."""
+
 _LARGE = 16 << 20
 """Bytes of an output above which it is handed on without a copy, where that is safe."""
 
@@ -214,8 +217,8 @@ class Lent(PyTorchSession):
                 yield
             return
         weights = self._floating()
-        factors = [_kept(_signs(weight, rng, together), ulps) for weight in weights]
-        with self._lending.moved(zip(weights, factors, strict=True)):
+        moves = [_kept(_signs(weight, rng, together), ulps) for weight in weights]
+        with self._lending.moved(zip(weights, moves, strict=True)):
             yield
 
 
@@ -239,15 +242,26 @@ def _factor(signs: np.ndarray, ulps: float) -> torch.Tensor:
     return 1 + ulps * torch.finfo(torch.float32).eps * torch.as_tensor(signs).to(torch.float32)
 
 
-def _kept(signs: np.ndarray, ulps: float) -> Callable[[], torch.Tensor]:
-    """The factor, made when it is asked for of signs that are kept as a bit each."""
+def _kept(signs: np.ndarray, ulps: float) -> Callable[[torch.Tensor], None]:
+    """Moves a weight in float64 in place, by signs that are kept as a bit each."""
     bits, shape, count = np.packbits(signs > 0), signs.shape, signs.size
 
-    def factor() -> torch.Tensor:
-        ups = np.unpackbits(bits, count=count).astype(np.int8).reshape(shape)
-        return _factor(ups * 2 - 1, ulps)
+    def move(wide: torch.Tensor) -> None:
+        if wide.shape != shape or not wide.is_contiguous():
+            wide.mul_(_factor(_unpacked(bits, count).reshape(shape), ulps))
+            return
+        flat = wide.view(-1)
+        for start in range(0, count, _MOVED):  # the factors of all would be as large as the weight
+            part = flat[start : start + _MOVED]
+            packed = bits[start // 8 : (start + _MOVED) // 8]
+            part.mul_(_factor(_unpacked(packed, part.numel()), ulps))
 
-    return factor
+    return move
+
+
+def _unpacked(bits: np.ndarray, count: int) -> np.ndarray:
+    ups: np.ndarray = np.unpackbits(bits, count=count).astype(np.int8) * 2 - 1
+    return ups
 
 
 @contextmanager

@@ -102,8 +102,12 @@ def fed(model: LoadedModel) -> dict[str, np.ndarray]:
     return {spec.name: drawn.astype(spec.dtype)}
 
 
+@pytest.mark.parametrize("at_once", [8, 1 << 20])
 @pytest.mark.parametrize("name", MODULES)
-def test_lent_weights_give_the_numbers_of_a_copy(name: str) -> None:
+def test_lent_weights_give_the_numbers_of_a_copy(
+    name: str, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtimes.pytorch._MOVED", at_once)
     torch.manual_seed(0)
     make, signature = MODULES[name]
     model = loaded(make(), signature)
