@@ -6,7 +6,7 @@ Linear layers of 4096 x 3300, and an embedding whose matrix is also the output's
 in a fresh process; `peak` is the most memory that it and its children held together (proportional
 set size, so that pages shared by a fork count once) beyond what it held when all was imported and
 the model not yet made, over the bytes of the weights: the model in memory is the first 1.0. The
-check is measured apart (--check): its reference is a copy of the model in float64.
+check is measured apart (--check): its reference lends each operator its weights in float64.
 """
 
 from __future__ import annotations
@@ -50,6 +50,9 @@ class Large(nn.Module):
         self.embedding = nn.Embedding(WORDS, WIDE)
         sizes = [(WIDE, NARROW), (NARROW, WIDE)] * (layers // 2)
         self.layers = nn.ModuleList(nn.Linear(*pair) for pair in sizes)
+        with torch.no_grad():  # He's scale: with PyTorch's own, 90 layers leave nothing of an input
+            for layer in self.layers:
+                layer.weight.mul_(6**0.5)
         self.out = nn.Linear(WIDE, WORDS, bias=False)
         self.out.weight = self.embedding.weight
 

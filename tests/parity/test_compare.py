@@ -8,7 +8,7 @@ from toolkit.errors import InputError
 from toolkit.parity.cases import plan
 from toolkit.parity.compare import TOO_LARGE, Evidence, compare
 from toolkit.parity.judging import Judge
-from toolkit.parity.reference import Reference
+from toolkit.parity.reference import IN_HASTE, Reference
 from toolkit.parity.verdict import Tolerance
 from toolkit.signature import Signature
 
@@ -52,6 +52,17 @@ def test_cases_whose_outputs_would_not_fit_the_memory_are_unreached_and_a_note_s
     assert evidence.unreached
     assert all(dict(c.sizes)["batch"] > 8 for c in evidence.unreached)
     assert evidence.notes == [TOO_LARGE]
+
+
+@pytest.mark.parametrize(("budget", "notes"), [(0.0, [IN_HASTE]), (60.0, [])])
+def test_a_near_miss_is_looked_into_in_haste_once_the_budget_is_over_and_still_fails(
+    budget: float, notes: list[str]
+) -> None:
+    reference = Reference(Computes(SIGNATURE, np.cos), Computes(SIGNATURE, np.cos))
+    near = Computes(SIGNATURE, lambda x: np.cos(x) * np.float32(1 + 1e-5))
+    found = compare(near, reference, Judge(reference, Tolerance()), CASES[:2], budget=budget)
+    assert not found.results[0].holds
+    assert reference.notes == notes
 
 
 def test_only_the_sizes_that_differ_fail() -> None:
