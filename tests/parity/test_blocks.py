@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from toolkit.parity import blocks
@@ -21,6 +21,7 @@ from toolkit.parity.results import CaseResult
 from toolkit.parity.verdict import Judgement, Tolerance, judge, spread
 from toolkit.signature import Signature
 
+untimed = settings(deadline=None)
 SMALL = 7
 SHAPES = array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=9)
 
@@ -43,6 +44,7 @@ def rows(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
+@untimed
 @given(SHAPES, st.integers(0, 2))
 def test_pieces_are_small_views_in_the_order_of_the_elements(
     shape: tuple[int, ...], whole: int
@@ -55,6 +57,7 @@ def test_pieces_are_small_views_in_the_order_of_the_elements(
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
+@untimed
 @given(arrays(np.float32, SHAPES), st.data())
 def test_a_judgement_is_the_same(order: Any, plain: np.ndarray, data: st.DataObject) -> None:
     plain = np.asarray(plain, order=order)
@@ -73,6 +76,7 @@ def test_a_judgement_is_the_same(order: Any, plain: np.ndarray, data: st.DataObj
             assert in_small_pieces(judged) == judged()
 
 
+@untimed
 @given(arrays(np.int64, SHAPES, elements=st.integers(-2, 2)), st.data())
 def test_a_judgement_of_whole_numbers_is_the_same(plain: np.ndarray, data: st.DataObject) -> None:
     got = data.draw(arrays(np.int64, plain.shape, elements=st.integers(-2, 2)))
@@ -84,6 +88,7 @@ def test_a_judgement_of_whole_numbers_is_the_same(plain: np.ndarray, data: st.Da
     assert in_small_pieces(judged) == judged()
 
 
+@untimed
 @given(arrays(np.float32, SHAPES), st.data())
 def test_distances_are_the_same(one: np.ndarray, data: st.DataObject) -> None:
     other = data.draw(arrays(np.float32, one.shape))
@@ -143,6 +148,7 @@ def test_what_a_difference_means_is_the_same(kind: str, plain: np.ndarray) -> No
     assert in_small_pieces(told) == told()
 
 
+@untimed
 @given(arrays(np.float32, SHAPES))
 def test_the_extremes_of_the_outputs_are_the_same(plain: np.ndarray) -> None:
     def seen() -> tuple[Any, ...]:
