@@ -60,7 +60,7 @@ class Lending(Widening):
         super().__init__()
         self._module = module
         self._owned = {_memory(t) for t in (*module.parameters(), *module.buffers()) if t.numel()}
-        self._moves: dict[tuple[int, int], Callable[[], Tensor]] = {}
+        self._moves: dict[tuple[int, int], Callable[[Tensor], None]] = {}
 
     @contextmanager
     def lending(self) -> Iterator[None]:
@@ -82,9 +82,9 @@ class Lending(Widening):
             raise Unlendable("it keeps tensors")
 
     @contextmanager
-    def moved(self, factors: Iterable[tuple[Tensor, Callable[[], Tensor]]]) -> Iterator[None]:
-        """With each of these weights lent times what its function returns."""
-        self._moves = {(w.data_ptr(), w.numel()): factor for w, factor in factors}
+    def moved(self, moves: Iterable[tuple[Tensor, Callable[[Tensor], None]]]) -> Iterator[None]:
+        """With each of these weights moved in place by its function when it is lent."""
+        self._moves = {(w.data_ptr(), w.numel()): move for w, move in moves}
         try:
             yield
         finally:
@@ -100,7 +100,7 @@ class Lending(Widening):
         with torch._C._DisableTorchDispatch():  # it is no operator of the module's
             wide = base.detach().double()
             if move := self._moves.get((base.data_ptr(), base.numel())):
-                wide.mul_(move())
+                move(wide)
             # Whether a product folds its batch depends on it (should_fold in ATen's LinearAlgebra).
             wide.requires_grad_(base.requires_grad)
             if base is value:
@@ -126,17 +126,8 @@ class Lending(Widening):
 
     def _with_lent(self, func: Any, name: str, types: Any, args: Any, kwargs: Any) -> Any:
         lent: list[tuple[Tensor, int]] = []
-
-        def lend(value: Any) -> Any:
-            if isinstance(value, Tensor):
-                wide = self.lent(value)
-                lent.extend([(wide, wide._version)] if wide is not value else [])
-                return wide
-            if type(value) in (list, tuple) and any(isinstance(v, Tensor) for v in value):
-                return type(value)(map(lend, value))
-            return value
-
-        args, kwargs = [*map(lend, args)], {n: lend(v) for n, v in kwargs.items()}
+        args = [self._lend(value, lent) for value in args]
+        kwargs = {n: self._lend(value, lent) for n, value in kwargs.items()}
         found = super().__torch_function__(func, types, args, kwargs)
         if any(wide._version != version for wide, version in lent):
             raise Unlendable(f"{name} writes to what it reads")
@@ -144,6 +135,20 @@ class Lending(Widening):
         if name not in _CASTS and any(_memory(t) in ours for t in _tensors(found).values()):
             raise Unlendable(f"{name} hands on what it reads")
         return found
+
+    def _lend(self, value: Any, lent: list[tuple[Tensor, int]]) -> Any:
+        """The value with its tensors in float64; those that were made for it, with their versions.
+
+        No closure: one that calls itself is a cycle, which would keep what is lent until Python
+        looks for such, 2 GB of it in a model of 5.
+        """
+        if isinstance(value, Tensor):
+            wide = self.lent(value)
+            lent.extend([(wide, wide._version)] if wide is not value else [])
+            return wide
+        if type(value) in (list, tuple) and any(isinstance(v, Tensor) for v in value):
+            return type(value)(self._lend(v, lent) for v in value)
+        return value
 
     def _require_unwritten(self, name: str, args: Sequence[Any], kwargs: Any) -> None:
         writes = name in ("__setitem__", "__set__") or (name[-1:] == "_" and name[-2:] != "__")

@@ -22,6 +22,7 @@ import onnxruntime as ort
 from toolkit.artifact import OnnxArtifact
 from toolkit.dtypes import DTYPES, numpy_dtype
 from toolkit.errors import InputError, MissingError, NotLoadable
+from toolkit.memory import give_back
 from toolkit.plugins import Availability
 from toolkit.quiet import printing_to
 
@@ -43,6 +44,9 @@ _PACKAGES = {
 
 _CURE = "pip install 'onnxruntime-gpu[cuda,cudnn]' nvidia-cublas; the driver must know CUDA 13"
 
+
+LARGE = 256 << 20
+"""Bytes of a file above which memory goes back after each run: activations as large as weights."""
 
 _LEVELS = {
     "disabled": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
@@ -133,17 +137,24 @@ class OnnxRuntimeSession:
         declared = (*artifact.inputs, *artifact.outputs)
         self._bfloat16 = any(d.dtype == "bfloat16" for d in declared)
         self._gathers: dict[tuple[int, ...], ort.InferenceSession] = {}
+        self._options = ort.RunOptions()
+        self._large = device == "cpu" and artifact.size > LARGE
+        if self._large:
+            self._options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+            give_back()  # what loading took
 
     def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Raises InputError with ONNX Runtime's own reason where it refuses the feed."""
         try:
             if self._bfloat16:
-                values = self._session.run_with_ort_values(None, _ort_values(feeds))
+                values = self._session.run_with_ort_values(None, _ort_values(feeds), self._options)
                 arrays = [_numpy(value) for value in values]
             else:
-                arrays = self._session.run(self._outputs, dict(feeds))
+                arrays = self._session.run(self._outputs, dict(feeds), self._options)
         except Exception as error:
             raise InputError(f"ONNX Runtime: {_reason(error)}", _shapes(feeds)) from error
+        if self._large:
+            give_back()
         return dict(zip(self._outputs, arrays, strict=True))
 
     def step(

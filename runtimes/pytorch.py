@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
@@ -16,6 +17,7 @@ from runtimes.telling import told
 from runtimes.widening import widening
 from toolkit.artifact import OnnxArtifact
 from toolkit.errors import InputError, OnnxportError
+from toolkit.memory import give_back
 from toolkit.model import LoadedModel, refusal, to_array, to_tensor
 from toolkit.parity.operators import Told
 from toolkit.parity.repeating import AGAIN, ONE_THREAD, TF32
@@ -23,6 +25,12 @@ from toolkit.plugins import Availability
 
 COPIED = 256 << 20
 """Bytes of weights up to which the float64 reference is a copy of the module, which is faster."""
+
+_MOVED = 1 << 20
+"""Numbers of a weight that are moved at once, a multiple of eight."""
+
+_LARGE = 16 << 20
+"""Bytes of an output above which it is handed on without a copy, where that is safe."""
 
 
 class PyTorch:
@@ -91,14 +99,21 @@ class PyTorchSession:
             state[s.name] if s.name in state else self._tensor(feeds[s.name], s.dtype)
             for s in self.signature.inputs
         ]
-        outputs = self._outputs(tensors, feeds)
-        named = [
-            (spec.name, tensor)
-            for spec, tensor in zip(self.signature.outputs, outputs, strict=True)
-        ]
-        # Copies: a module may write to a buffer that it returned.
-        arrays = {name: np.array(to_array(tensor)) for name, tensor in named if name not in keep}
-        return arrays, {name: tensor for name, tensor in named if name in keep}
+        outputs = list(self._outputs(tensors, feeds))
+        names = [s.name for s in self.signature.outputs]
+        arrays, kept = dict[str, np.ndarray](), dict[str, torch.Tensor]()
+        if len(outputs) != len(names):
+            raise ValueError(f"{len(outputs)} outputs came, {len(names)} are declared")
+        for name in names:
+            tensor = outputs.pop(0)
+            if name in keep:
+                kept[name] = tensor
+                continue
+            # A module may write to what it returned, and so it is copied. But where it is large
+            # (logits in float64: 2 GB) and nobody else has it, that would be twice the memory.
+            own = sys.getrefcount(tensor) <= 2 and tensor.nbytes > _LARGE and _is_alone(tensor)
+            arrays[name] = to_array(tensor) if own else np.array(to_array(tensor))
+        return arrays, kept
 
     def _outputs(
         self, tensors: list[torch.Tensor], feeds: Mapping[str, np.ndarray]
@@ -185,6 +200,7 @@ class Lent(PyTorchSession):
             try:
                 with torch.no_grad(), self._lending.lending():
                     found = self._flat(*tensors)
+                give_back()
                 return tuple(map(self._lending.lent, found))
             except OnnxportError:
                 raise
@@ -207,13 +223,20 @@ class Lent(PyTorchSession):
                 yield
             return
         weights = self._floating()
-        factors = [_kept(_signs(weight, rng, together), ulps) for weight in weights]
-        with self._lending.moved(zip(weights, factors, strict=True)):
+        moves = [_kept(_signs(weight, rng, together), ulps) for weight in weights]
+        with self._lending.moved(zip(weights, moves, strict=True)):
             yield
 
 
 def _copied(model: LoadedModel, device: str, precision: torch.dtype | None) -> LoadedModel:
     return replace(model, module=copy.deepcopy(model.module).to(device, precision))
+
+
+def _is_alone(tensor: torch.Tensor) -> bool:
+    """Does no other tensor share its memory? Not where this torch cannot tell."""
+    count = getattr(torch._C, "_storage_Use_Count", None)
+    # One of them is the tensor's, one that of the storage that is made to ask.
+    return count is not None and count(tensor.untyped_storage()._cdata) <= 2
 
 
 def _signs(weight: torch.Tensor, rng: np.random.Generator, together: int) -> np.ndarray:
@@ -225,15 +248,26 @@ def _factor(signs: np.ndarray, ulps: float) -> torch.Tensor:
     return 1 + ulps * torch.finfo(torch.float32).eps * torch.as_tensor(signs).to(torch.float32)
 
 
-def _kept(signs: np.ndarray, ulps: float) -> Callable[[], torch.Tensor]:
-    """The factor, made when it is asked for of signs that are kept as a bit each."""
+def _kept(signs: np.ndarray, ulps: float) -> Callable[[torch.Tensor], None]:
+    """Moves a weight in float64 in place, by signs that are kept as a bit each."""
     bits, shape, count = np.packbits(signs > 0), signs.shape, signs.size
 
-    def factor() -> torch.Tensor:
-        ups = np.unpackbits(bits, count=count).astype(np.int8).reshape(shape)
-        return _factor(ups * 2 - 1, ulps)
+    def move(wide: torch.Tensor) -> None:
+        if wide.shape != shape or not wide.is_contiguous():
+            wide.mul_(_factor(_unpacked(bits, count).reshape(shape), ulps))
+            return
+        flat = wide.view(-1)
+        for start in range(0, count, _MOVED):  # the factors of all would be as large as the weight
+            part = flat[start : start + _MOVED]
+            packed = bits[start // 8 : (start + _MOVED) // 8]
+            part.mul_(_factor(_unpacked(packed, part.numel()), ulps))
 
-    return factor
+    return move
+
+
+def _unpacked(bits: np.ndarray, count: int) -> np.ndarray:
+    ups: np.ndarray = np.unpackbits(bits, count=count).astype(np.int8) * 2 - 1
+    return ups
 
 
 @contextmanager

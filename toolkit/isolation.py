@@ -154,14 +154,20 @@ def serve(memory: int) -> None:
             header, arrays = _receive(requests)
         except EOFError:
             return
-        try:
-            module, _, name = header["target"].partition(":")
-            function = getattr(importlib.import_module(module), name)
-            value, answer = function(arrays, **header["options"])
-            reply = {"value": value}
-        except Exception as error:
-            reply, answer = {"error": described(error)}, {}
-        _send(replies, reply, answer)
+        _send(replies, *_answered(header, arrays))
+        del header, arrays  # nothing large is held while the parent works
+
+
+def _answered(
+    header: dict[str, Any], arrays: dict[str, np.ndarray]
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    try:
+        module, _, name = header["target"].partition(":")
+        function = getattr(importlib.import_module(module), name)
+        value, answer = function(arrays, **header["options"])
+    except Exception as error:
+        return {"error": described(error)}, {}
+    return {"value": value}, answer
 
 
 def die_with_parent() -> None:

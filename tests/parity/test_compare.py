@@ -6,9 +6,9 @@ import pytest
 from tests.parity.functions import Computes, Function
 from toolkit.errors import InputError
 from toolkit.parity.cases import plan
-from toolkit.parity.compare import ENOUGH, Evidence, compare
+from toolkit.parity.compare import ENOUGH, TOO_LARGE, Evidence, compare
 from toolkit.parity.judging import Judge
-from toolkit.parity.reference import Reference
+from toolkit.parity.reference import IN_HASTE, Reference
 from toolkit.parity.verdict import Tolerance
 from toolkit.signature import Signature
 
@@ -53,6 +53,28 @@ def test_the_most_telling_cases_run_when_the_modest_time_is_over() -> None:
 def test_the_budget_ends_a_modest_time_too() -> None:
     evidence = compared(double, double, budget=0.0, modest=0.0)
     assert [r.case for r in evidence.results] == CASES[:1]
+
+
+def test_cases_whose_outputs_would_not_fit_the_memory_are_unreached_and_a_note_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    row = 6 * 3 * 4  # of float32, several times over
+    monkeypatch.setattr("toolkit.parity.compare.available", lambda: float(8 * row))
+    evidence = compared(double, double)
+    assert evidence.unreached
+    assert all(dict(c.sizes)["batch"] > 8 for c in evidence.unreached)
+    assert evidence.notes == [TOO_LARGE]
+
+
+@pytest.mark.parametrize(("budget", "notes"), [(0.0, [IN_HASTE]), (60.0, [])])
+def test_a_near_miss_is_looked_into_in_haste_once_the_budget_is_over_and_still_fails(
+    budget: float, notes: list[str]
+) -> None:
+    reference = Reference(Computes(SIGNATURE, np.cos), Computes(SIGNATURE, np.cos))
+    near = Computes(SIGNATURE, lambda x: np.cos(x) * np.float32(1 + 1e-5))
+    found = compare(near, reference, Judge(reference, Tolerance()), CASES[:2], budget=budget)
+    assert not found.results[0].holds
+    assert reference.notes == notes
 
 
 def test_only_the_sizes_that_differ_fail() -> None:

@@ -6,11 +6,11 @@ from hypothesis import given, strategies as st
 from hypothesis.extra.numpy import arrays
 
 from toolkit.parity.metrics import (
-    as_probabilities,
     kl_divergence,
     max_abs_error,
     max_rel_error,
     max_ulps,
+    probabilities_of,
     top_k_agreement,
     worst_index,
 )
@@ -85,12 +85,12 @@ def test_top_k_counts_shared_entries_in_any_order() -> None:
 def test_rows_that_sum_to_one_are_probabilities_and_so_are_their_logarithms() -> None:
     rows = np.array([[0.25, 0.75], [0.5, 0.5]])
     for given_rows in (rows, np.log(rows)):
-        found = as_probabilities(given_rows)
-        assert found is not None
-        np.testing.assert_allclose(found, rows)
-    assert as_probabilities(rows * 2) is None
-    assert as_probabilities(rows[0]) is None
-    assert as_probabilities(rows - 0.5) is None
+        reading = probabilities_of(given_rows)
+        assert reading is not None
+        np.testing.assert_allclose(reading(given_rows), rows)
+    assert probabilities_of(rows * 2) is None
+    assert probabilities_of(rows[0]) is None
+    assert probabilities_of(rows - 0.5) is None
 
 
 def test_the_divergence_of_probabilities_is_zero_only_where_they_are_equal() -> None:

@@ -1,6 +1,10 @@
 """What a candidate is held against, also where float64 does not run."""
 
+import time
+from typing import Any
+
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -10,7 +14,7 @@ from tests.parity.functions import Computes
 from toolkit import source
 from toolkit.errors import InputError
 from toolkit.parity.cases import Case
-from toolkit.parity.reference import Reference
+from toolkit.parity.reference import DRAWS, IN_HASTE, Reference
 from toolkit.pipeline.references import reference_model
 from toolkit.signature import Signature
 
@@ -127,3 +131,31 @@ def test_noise_of_a_model_of_integers_comes_from_other_values_of_the_same_sizes(
     feeds = CASE.feeds(signature)
     spread = reference.noise(CASE, feeds, reference.expect(feeds)).spread["y"]
     assert 0 < spread < 1e-6
+
+
+def drawn(reference: Reference, runs: list[int], **ways: Any) -> float:
+    """The spread, and in `runs` how often the plain session was run for it."""
+    feeds = CASE.feeds(SIGNATURE)
+    expected = reference.expect(feeds)
+    runs.clear()
+    return reference.noise(CASE, feeds, expected, **ways).spread["y"]
+
+
+@pytest.mark.parametrize(("drift", "least"), [(0.0, 1), (64.0, 2)])
+def test_when_time_is_over_only_the_first_neighbours_are_asked_and_a_note_says_so(
+    drift: float, least: int
+) -> None:
+    runs: list[int] = []
+
+    def counted(x: np.ndarray) -> np.ndarray:
+        runs.append(x.size)
+        return np.cos(x)
+
+    reference = Reference(Computes(SIGNATURE, counted), Computes(SIGNATURE, np.cos))
+    everything = drawn(reference, runs, drift=drift)
+    assert len(runs) == DRAWS + 2 * bool(drift)
+    assert not reference.notes
+    few = drawn(reference, runs, drift=drift, end=time.perf_counter() - 1)
+    assert len(runs) == least
+    assert 0 < few <= everything
+    assert reference.notes == [IN_HASTE]

@@ -1,5 +1,7 @@
 """A module in float64 without a copy: the same numbers, and a copy where it needs one."""
 
+import gc
+import weakref
 from collections.abc import Callable
 
 import numpy as np
@@ -100,8 +102,12 @@ def fed(model: LoadedModel) -> dict[str, np.ndarray]:
     return {spec.name: drawn.astype(spec.dtype)}
 
 
+@pytest.mark.parametrize("at_once", [8, 1 << 20])
 @pytest.mark.parametrize("name", MODULES)
-def test_lent_weights_give_the_numbers_of_a_copy(name: str) -> None:
+def test_lent_weights_give_the_numbers_of_a_copy(
+    name: str, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtimes.pytorch._MOVED", at_once)
     torch.manual_seed(0)
     make, signature = MODULES[name]
     model = loaded(make(), signature)
@@ -183,6 +189,29 @@ class Keeping(nn.Module):
         super().__init__()
         self.inner = nn.Linear(8, 8)
         self.table = torch.ones(8)
+
+
+def test_what_is_lent_is_gone_at_once_and_not_when_python_looks_for_cycles(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[weakref.ref[Tensor]] = []
+    lend = Lending.lent
+
+    def lent(self: Lending, value: Tensor) -> Tensor:
+        wide = lend(self, value)
+        if wide is not value:
+            made.append(weakref.ref(wide))
+        return wide
+
+    session = Lent(source.load((Attending(), FLOATS)))
+    monkeypatch.setattr(Lending, "lent", lent)
+    gc.disable()
+    try:
+        session.run({"x": np.ones((2, 5, 8), np.float32)})
+        assert made
+        assert not [weight for weight in made if weight() is not None]
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(

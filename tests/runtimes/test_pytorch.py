@@ -118,3 +118,37 @@ def test_auto_takes_a_device_that_works() -> None:
     session = PyTorch().load(source.load(models.linear()), "auto")
     assert session.device == PyTorch().availability().devices[0]
     assert session.run({"x": X})["output"].shape == (3, 3)
+
+
+class Keeps(nn.Module):
+    """Writes each result over the last one, which it returned."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how, self.held = how, torch.zeros(3, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.held.add_(x)
+        return self.held if self.how == "whole" else self.held.t()
+
+
+@pytest.mark.parametrize("how", ["whole", "view"])
+def test_what_a_module_goes_on_writing_to_is_copied_however_large(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtimes.pytorch._LARGE", 0)
+    model = source.load((Keeps(how).eval(), "x: float32[3, 4] in -1..1"))
+    session = PyTorch().load(model, "cpu")
+    (first,) = session.run({"x": X}).values()
+    before = first.copy()
+    session.run({"x": X})
+    np.testing.assert_array_equal(first, before)
+
+
+def test_a_large_output_that_nobody_else_holds_is_not_copied(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    session = PyTorch().load(source.load(models.linear()), "cpu")
+    assert session.run({"x": X})["output"].flags.owndata
+    monkeypatch.setattr("runtimes.pytorch._LARGE", 0)
+    assert not session.run({"x": X})["output"].flags.owndata

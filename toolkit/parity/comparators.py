@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from toolkit.parity import kinds
+from toolkit.parity import blocks, kinds
 from toolkit.parity.metrics import below, decibels, kl_divergence
 from toolkit.parity.overlap import Boxes, Masks
 from toolkit.parity.reference import Expectation
@@ -42,7 +42,7 @@ class Meaning:
 
 
 class Comparator(Protocol):
-    """Adds up cases of one output. `truth` is float64; `plain` and `got` as they came."""
+    """Adds up cases of one output, or some rows of a case; arrays as they came."""
 
     def add(self, truth: np.ndarray, plain: np.ndarray, got: np.ndarray) -> None: ...
 
@@ -66,14 +66,16 @@ class Meanings:
             found = got.get(name)
             if found is None or found.shape != plain.shape or not plain.size:
                 continue
-            if np.isnan(expected.truth[name]).any() or np.isnan(found.astype(np.float64)).any():
+            if _has_nan(expected.truth[name]) or _has_nan(found):
                 continue
             if name not in self._kinds:
                 self._kinds[name] = kinds.kind_of(self._signature, name, plain)
                 if kind := self._kinds[name]:
                     self._found[name] = _COMPARATORS[kind]()
             if name in self._found:
-                self._found[name].add(expected.truth[name], plain, found)
+                apart = min(1, plain.ndim) if self._kinds[name] in _BY_ROWS else plain.ndim
+                for part in blocks.pieces(expected.truth[name], plain, found, whole=apart):
+                    self._found[name].add(*part)
 
     def result(self) -> tuple[Meaning, ...]:
         told = ((n, c.told()) for n, c in self._found.items())
@@ -181,7 +183,8 @@ class _Audio:
         self._most = 0.0
 
     def add(self, truth: np.ndarray, plain: np.ndarray, got: np.ndarray) -> None:
-        right, found = truth.reshape(-1, truth.shape[-1]), got.astype(np.float64)
+        right, found = (a.astype(np.float64, copy=False) for a in (truth, got))
+        right = right.reshape(-1, right.shape[-1])
         noise = right - found.reshape(right.shape)
         for row, wrong in zip(right, noise, strict=True):
             self._least = min(self._least, decibels(float(row @ row), float(wrong @ wrong)))
@@ -191,6 +194,10 @@ class _Audio:
     def told(self) -> tuple[str, bool]:
         steps = f"off by at most {self._most / (2 * HALF_STEP):.2g} steps of 16 bits"
         return f"SNR at least {self._least:.1f} dB, {steps}", self._most > HALF_STEP
+
+
+def _has_nan(array: np.ndarray) -> bool:
+    return any(np.isnan(wide).any() for (wide,) in blocks.wide(array))
 
 
 def _finite_rows(array: np.ndarray) -> np.ndarray:
@@ -247,3 +254,6 @@ _COMPARATORS: Mapping[str, Callable[[], Comparator]] = {
     kinds.TOKENS: _Tokens,
     kinds.AUDIO: _Audio,
 }
+
+_BY_ROWS = frozenset({kinds.LOGITS, kinds.PROBABILITIES, kinds.EMBEDDINGS, kinds.TOKENS})
+"""Kinds of which each row along the last axis is looked at by itself."""

@@ -11,7 +11,9 @@ import numpy as np
 
 from toolkit.dtypes import DTYPES
 from toolkit.errors import OnnxportError
-from toolkit.parity import shrinking, special
+from toolkit.examples import Feeds
+from toolkit.memory import available
+from toolkit.parity import blocks, shrinking, special
 from toolkit.parity.cases import GIVEN, Case
 from toolkit.parity.comparators import Meanings
 from toolkit.parity.fidelity import Tally
@@ -26,6 +28,12 @@ _FAINT = 1e-20
 
 ENOUGH = 32
 """Cases that are run in any case within a budget: a plan begins with the most telling ones."""
+
+_COPIES = 6
+"""An output is there in the model's own precision, in float64 which is twice as wide, in the
+candidate's process, on the way from there, and as it comes."""
+
+TOO_LARGE = "cases are put off whose outputs would not fit the memory that is free"
 
 
 @dataclass
@@ -42,15 +50,18 @@ class Evidence:
     low: dict[str, float] = field(default_factory=dict)
     high: dict[str, float] = field(default_factory=dict)
     floating: dict[str, bool] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    held: int = 0
+    """Bytes of the outputs of the last case."""
 
     def see(self, outputs: Mapping[str, np.ndarray]) -> None:
         for name, array in outputs.items():
             self.floating[name] = DTYPES[str(array.dtype)].kind == "f"
-            wide = array.astype(np.float64)
-            finite = wide[np.isfinite(wide)]
-            if finite.size:
-                self.low[name] = min(self.low.get(name, np.inf), float(finite.min()))
-                self.high[name] = max(self.high.get(name, -np.inf), float(finite.max()))
+            for (wide,) in blocks.wide(array):
+                finite = wide[np.isfinite(wide)]
+                if finite.size:
+                    self.low[name] = min(self.low.get(name, np.inf), float(finite.min()))
+                    self.high[name] = max(self.high.get(name, -np.inf), float(finite.max()))
 
     @property
     def scales(self) -> dict[str, float]:
@@ -85,11 +96,14 @@ def compare(
     """Run the cases in order for at most about `budget` seconds; `modest`: once so many seconds are
     over, the first `ENOUGH` are.
 
-    A case that would by the look of the smaller ones not fit the rest of the budget is put off to
-    `unreached`. Raises InputError where the reference itself refuses a case.
+    A case that would by the look of the smaller ones not fit the rest of the budget, or the memory
+    that is free, is put off to `unreached`; of memory a note tells. Raises InputError where the
+    reference itself refuses a case.
     """
     evidence = Evidence(Meanings(reference.signature))
     clock = _Clock(budget)
+    judge.deadline = clock.end
+    room = _Room()
     for number, case in enumerate(cases):
         if len(evidence.results) >= ENOUGH and clock.spent > modest:
             evidence.unreached.append(case)
@@ -99,35 +113,56 @@ def compare(
         if evidence.results and not clock.allows(volume):
             evidence.unreached.append(case)
             continue
+        if not room.allows(volume):
+            evidence.unreached.append(case)
+            evidence.notes = [TOO_LARGE]
+            continue
         start = time.perf_counter()
-        try:
-            expected = reference.expect(feeds)
-        except OnnxportError:
-            if case.fill in special.SPECIAL:
-                continue  # the original takes no NaN: there is nothing to compare
-            raise
-        if case.fill not in special.SPECIAL:
-            evidence.see(expected.plain)
-        try:
-            got = reference.kept(candidate.run(feeds), feeds)
-        except OnnxportError as error:
-            refused = special.REFUSED if case.fill in special.SPECIAL else ""
-            result = CaseResult(case, problem=error.message, excused=refused)
-        else:
-            result = judge(case, feeds, expected, got)
-            if case.fill not in special.SPECIAL and not result.excused:
-                evidence.measuring.add(result, expected, got)
-            if case.fill in ("uniform", GIVEN) and not result.excused:
-                evidence.meanings.add(expected, got)
-                if result.proven:
-                    evidence.tally.add(expected.plain, got)
+        result = _compared(candidate, reference, judge, case, feeds, evidence)
+        if result is None:
+            continue
         seconds = time.perf_counter() - start
         clock.record(volume, seconds)
+        room.record(volume, evidence.held)
         evidence.results.append(replace(result, seconds=seconds))
         progress(number + 1, len(cases))
         if fail_fast and not result.holds:
             break
     return evidence
+
+
+def _compared(
+    candidate: Session,
+    reference: Reference,
+    judge: Judge,
+    case: Case,
+    feeds: Feeds,
+    evidence: Evidence,
+) -> CaseResult | None:
+    """One case, whose arrays are gone before those of the next are made. None for NaN that the
+    original does not take: there is nothing to compare."""
+    try:
+        expected = reference.expect(feeds)
+    except OnnxportError:
+        if case.fill in special.SPECIAL:
+            return None
+        raise
+    evidence.held = sum(a.nbytes for a in expected.plain.values())
+    if case.fill not in special.SPECIAL:
+        evidence.see(expected.plain)
+    try:
+        got = reference.kept(candidate.run(feeds), feeds)
+    except OnnxportError as error:
+        refused = special.REFUSED if case.fill in special.SPECIAL else ""
+        return CaseResult(case, problem=error.message, excused=refused)
+    result = judge(case, feeds, expected, got)
+    if case.fill not in special.SPECIAL and not result.excused:
+        evidence.measuring.add(result, expected, got)
+    if case.fill in ("uniform", GIVEN) and not result.excused:
+        evidence.meanings.add(expected, got)
+        if result.proven:
+            evidence.tally.add(expected.plain, got)
+    return result
 
 
 def smallest(
@@ -140,7 +175,7 @@ def smallest(
 ) -> CaseResult:
     """The simplest case found that fails as `failure` does, within so much time."""
     best = failure
-    end = time.perf_counter() + seconds
+    end = judge.deadline = time.perf_counter() + seconds
 
     def fails(case: Case) -> bool:
         nonlocal best
@@ -169,7 +204,8 @@ class _Clock:
     """Says whether a case still fits, from the time that smaller ones took."""
 
     def __init__(self, budget: float) -> None:
-        self._start, self._budget = time.perf_counter(), budget
+        self._start = time.perf_counter()
+        self.end = self._start + budget
         self._taken: dict[int, float] = {}
 
     @property
@@ -180,9 +216,26 @@ class _Clock:
         self._taken[volume] = seconds
 
     def allows(self, volume: int) -> bool:
-        left = self._budget - self.spent
+        left = self.end - time.perf_counter()
         # Attention grows with the square of a length, the rest in proportion: between the two.
-        smaller = [v for v in self._taken if v <= volume] or list(self._taken)
-        nearest = max(smaller)
-        growth = max(1.0, volume / max(nearest, 1)) ** 1.5
-        return left > 0 and self._taken[nearest] * growth <= left
+        return left > 0 and _expected(self._taken, volume, 1.5) <= left
+
+
+class _Room:
+    """Says whether the outputs of a case fit the memory, from what those of smaller ones took."""
+
+    def __init__(self) -> None:
+        self._taken: dict[int, float] = {}
+
+    def record(self, volume: int, size: int) -> None:
+        self._taken[volume] = size
+
+    def allows(self, volume: int) -> bool:
+        return not self._taken or _COPIES * _expected(self._taken, volume, 1.0) <= available()
+
+
+def _expected(taken: Mapping[int, float], volume: int, power: float) -> float:
+    """What a case takes, by the nearest of the smaller ones."""
+    nearest = max([v for v in taken if v <= volume] or taken)
+    growth: float = max(1.0, volume / max(nearest, 1)) ** power
+    return taken[nearest] * growth

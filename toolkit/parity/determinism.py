@@ -44,7 +44,7 @@ def require_deterministic(model: LoadedModel, session: Session) -> None:
 def _allowed(array: np.ndarray) -> float:
     if DTYPES[str(array.dtype)].kind != "f":
         return 0.0
-    return scale(array.astype(np.float64)) * epsilon(str(array.dtype)) * _ORDER_OF_SUMS
+    return scale(array) * epsilon(str(array.dtype)) * _ORDER_OF_SUMS
 
 
 def _first_random_module(

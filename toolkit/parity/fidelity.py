@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from toolkit.dtypes import DTYPES
+from toolkit.parity import blocks
 from toolkit.parity.metrics import decibels
 
 
@@ -58,16 +59,18 @@ class Tally:
         for name, plain in reference.items():
             if DTYPES[str(plain.dtype)].kind != "f" or not plain.size:
                 continue
-            r, c = plain.astype(np.float64), candidate[name].astype(np.float64)
-            kept = np.isfinite(r)
-            if not np.isfinite(c[kept]).all():
-                raise ValueError(f"'{name}' is not finite where the original is")
-            r, c = np.where(kept, r, 0.0), np.where(kept, c, 0.0)
-            classes = r.ndim == 2 and r.shape[1] > 1
-            same = int((r.argmax(-1) == c.argmax(-1)).sum()) if classes else -1
-            rows = len(r) if r.ndim else 1
-            sums = [(r * r).sum(), ((r - c) ** 2).sum(), (r * c).sum(), (c * c).sum(), rows, same]
-            self._sums[name] = self._sums.get(name, np.zeros(6)) + np.array(sums)
+            classes = plain.ndim == 2 and plain.shape[1] > 1
+            sums = np.zeros(4)
+            same = 0 if classes else -1
+            for r, c in blocks.wide(plain, candidate[name], whole=min(1, plain.ndim)):
+                kept = np.isfinite(r)
+                if not np.isfinite(c[kept]).all():
+                    raise ValueError(f"'{name}' is not finite where the original is")
+                r, c = np.where(kept, r, 0.0), np.where(kept, c, 0.0)  # noqa: PLW2901
+                sums += (r * r).sum(), ((r - c) ** 2).sum(), (r * c).sum(), (c * c).sum()
+                same += int((r.argmax(-1) == c.argmax(-1)).sum()) if classes else 0
+            rows = len(plain) if plain.ndim else 1
+            self._sums[name] = self._sums.get(name, np.zeros(6)) + np.array([*sums, rows, same])
 
     def result(self) -> tuple[Fidelity, ...]:
         """Per floating output; an all-zero reference has 0 dB unless the candidate is zero too."""

@@ -10,6 +10,7 @@ import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 
 import numpy as np
 
@@ -116,6 +117,7 @@ class Recording(Reference):
         ulps: float = 1.0,
         drift: float = 0.0,
         weights: bool = False,
+        end: float = inf,
     ) -> Noise:
         found = self._find(feeds)
         return found.sums if drift else found.noise
@@ -194,10 +196,10 @@ def from_arrays(
         truth = {n: arrays[f"{number}/truth/{n}"] for n in plain}
 
         def noise(spread: str, ties: str, at: int = number, found: Arrays = plain) -> Noise:
-            no = {n: np.zeros(a.shape, bool) for n, a in found.items()}
+            kept = {n: arrays.get(f"{at}/{ties}/{n}") for n in found}
             return Noise(
                 {n: float(arrays[f"{at}/{spread}/{n}"]) for n in found},
-                {n: arrays.get(f"{at}/{ties}/{n}", no[n]) for n in found},
+                {n: marks for n, marks in kept.items() if marks is not None},
             )
 
         first, appeal = noise("noise", "undecided"), noise("sums", "unsettled")

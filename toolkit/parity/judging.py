@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import NamedTuple
+from math import inf
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -89,6 +90,8 @@ class Judge:
         self._ordered, self._internal = ordered, internal
         self._exact, self._declared = exact, declared
         self._lost = 0
+        self.deadline = inf
+        """When (of time.perf_counter) neighbours beyond the first ones are no longer asked."""
 
     def __call__(
         self, case: Case, feeds: Arrays, expected: Expectation, got: Mapping[str, np.ndarray]
@@ -144,7 +147,7 @@ class Judge:
     ) -> CaseResult:
         if problem or all(j.holds for j in judgements):
             return CaseResult(it.case, judgements, problem)
-        noise = self._reference.noise(it.case, it.feeds, it.expected)
+        noise = self._noise(it)
         judgements = self._judged(it.got, it.expected, noise)
         if all(j.holds for j in judgements) or any(j.kind in _FORM for j in judgements):
             return CaseResult(it.case, judgements)
@@ -162,6 +165,9 @@ class Judge:
         )
         return CaseResult(it.case, judgements, excused=excused)
 
+    def _noise(self, it: Hearing, **ways: Any) -> Noise:
+        return self._reference.noise(it.case, it.feeds, it.expected, end=self.deadline, **ways)
+
     def _in_dtypes(self, graph: Arrays | None, expected: Expectation) -> Arrays | None:
         """What a graph gave in float64, rounded to the outputs' own precision."""
         if graph is None or not expected.plain.keys() <= graph.keys():
@@ -176,7 +182,7 @@ class Judge:
         faint = _faint(it.feeds)
         if self._reference.has_truth and not any(_is_doubtful(j, it, faint) for j in judgements):
             return judgements, ""
-        noise = self._reference.noise(it.case, it.feeds, it.expected)
+        noise = self._noise(it)
         judgements = self._judged(it.got, it.expected, noise)
         if self._is_ill_conditioned(it, noise, judgements):
             return judgements, ILL_CONDITIONED
@@ -190,7 +196,7 @@ class Judge:
     def _as_sums(self, it: Hearing) -> tuple[Judgement, ...]:
         """Held to the backward error of plain summation."""
         ulps, drift = sums(self._reference.terms(it.feeds), self._tolerance.factor)
-        backward = self._reference.noise(it.case, it.feeds, it.expected, ulps=ulps, drift=drift)
+        backward = self._noise(it, ulps=ulps, drift=drift)
         return self._judged(it.got, it.expected, backward)
 
     def _drowned(self, expected: Expectation) -> bool:
@@ -208,7 +214,7 @@ class Judge:
         failing = {j.output for j in judgements if not j.holds}
         if not failing & unstable(it.expected, noise):
             return False
-        further = self._reference.noise(it.case, it.feeds, it.expected, weights=True)
+        further = self._noise(it, weights=True)
         return all(j.holds for j in self._judged(it.got, it.expected, further))
 
     def _appealed(
@@ -252,7 +258,7 @@ class Judge:
                 expected.truth[name],
                 self._tolerance,
                 noise=max(noise.spread[name] if noise else 0.0, expected.noise.get(name, 0.0)),
-                undecided=noise.undecided[name] if noise else None,
+                undecided=noise.undecided.get(name) if noise else None,
                 counted=counted.get(name) if counted else None,
             )
             for name, plain in expected.plain.items()
@@ -274,7 +280,7 @@ def _faint(feeds: Arrays) -> float:
     The covariance of equal rows is 0 in float64, and the square of a rounding elsewhere.
     """
     floats = [a for a in feeds.values() if DTYPES[str(a.dtype)].kind == "f"]
-    return max((epsilon(str(a.dtype)) / 2 * scale(a.astype(np.float64)) for a in floats), default=0)
+    return max((epsilon(str(a.dtype)) / 2 * scale(a) for a in floats), default=0)
 
 
 def _is_doubtful(judgement: Judgement, it: Hearing, faint: float) -> bool:

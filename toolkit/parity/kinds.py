@@ -12,7 +12,7 @@ import numpy as np
 
 from toolkit.dtypes import DTYPES
 from toolkit.errors import InputError
-from toolkit.parity.metrics import as_probabilities
+from toolkit.parity.metrics import probabilities_of
 from toolkit.signature import Signature
 
 LOGITS, PROBABILITIES, EMBEDDINGS = "logits", "probabilities", "embeddings"
@@ -89,7 +89,7 @@ def _fits(kind: str, array: np.ndarray) -> bool:
 def _looks(kind: str, array: np.ndarray) -> bool:
     floating = DTYPES[str(array.dtype)].kind == "f"
     if kind == PROBABILITIES:
-        return floating and as_probabilities(array) is not None and bool((array >= 0).all())
+        return floating and probabilities_of(array) not in (None, np.exp)
     if kind == TOKENS:
         return array.dtype != np.bool_
     return kind != MASKS or array.ndim > 2

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from toolkit.dtypes import DTYPES
-from toolkit.parity import metrics
+from toolkit.parity import blocks, metrics
 from toolkit.parity.reference import Expectation
 from toolkit.parity.results import CaseResult, Measures
 
@@ -25,6 +25,42 @@ class _Sums:
     rows: int = 0
     first: float = 0.0
     several: float = 0.0
+
+    def add(self, r: np.ndarray, c: np.ndarray, *, ranked: bool) -> None:
+        with np.errstate(over="ignore"):
+            self.signal += float((r * r).sum())
+            self.noise += float(((r - c) ** 2).sum())
+            self.dot += float((r * c).sum())
+            self.other += float((c * c).sum())
+        if ranked:
+            rows = r.size // r.shape[-1]
+            self.rows += rows
+            self.first += rows * metrics.top_k_agreement(r, c, 1)
+            if r.shape[-1] > TOP:
+                self.several += rows * metrics.top_k_agreement(r, c, TOP)
+
+
+@dataclass
+class _Worst:
+    """The largest errors of one case, and the place of the largest among its elements."""
+
+    ulps: float = 0.0
+    absolute: float = 0.0
+    relative: float = 0.0
+    place: int = 0
+    seen: int = 0
+
+    def add(self, r: np.ndarray, c: np.ndarray, dtype: str) -> None:
+        self.ulps = max(self.ulps, metrics.max_ulps(r, c, dtype))
+        self.relative = max(self.relative, metrics.max_rel_error(r, c))
+        if (error := metrics.max_abs_error(r, c)) > self.absolute:
+            at = metrics.worst_index(r, c)
+            self.place = self.seen + int(np.ravel_multi_index(at, r.shape))
+            self.absolute = error
+        self.seen += r.size
+
+    def index(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(int(i) for i in np.unravel_index(self.place, shape))
 
 
 class Measuring:
@@ -54,41 +90,34 @@ class Measuring:
         truth: np.ndarray,
         found: np.ndarray,
     ) -> None:
-        wide = found.astype(np.float64)
-        finite = np.isfinite(truth) & np.isfinite(wide)
-        r, c = np.where(finite, truth, 0.0), np.where(finite, wide, 0.0)
         before, sums = self._found.get(name), self._sums.setdefault(name, _Sums())
-        with np.errstate(over="ignore"):
-            sums.signal += float((r * r).sum())
-            sums.noise += float(((r - c) ** 2).sum())
-            sums.dot += float((r * c).sum())
-            sums.other += float((c * c).sum())
-        top1 = topk = kl = None
-        if r.ndim > 1 and r.shape[-1] > 1:
-            rows = r.size // r.shape[-1]
-            sums.rows += rows
-            sums.first += rows * metrics.top_k_agreement(r, c, 1)
-            top1 = sums.first / sums.rows
-            if r.shape[-1] > TOP:
-                sums.several += rows * metrics.top_k_agreement(r, c, TOP)
-                topk = sums.several / sums.rows
-            p, q = metrics.as_probabilities(plain), metrics.as_probabilities(found)
-            if p is not None and q is not None:
-                kl = max(metrics.kl_divergence(p, q), before.kl or 0.0 if before else 0.0)
+        dtype, ranked = str(plain.dtype), plain.ndim > 1 and plain.shape[-1] > 1
+        readings = [metrics.probabilities_of(a) for a in (plain, found)] if ranked else []
+        worst, kl = _Worst(), None
+        for own, right, came in blocks.wide(plain, truth, found, whole=min(1, plain.ndim)):
+            finite = np.isfinite(right) & np.isfinite(came)
+            r, c = np.where(finite, right, 0.0), np.where(finite, came, 0.0)
+            sums.add(r, c, ranked=ranked)
+            worst.add(r, c, dtype)
+            match readings:
+                case [of_own, of_found] if of_own and of_found:
+                    kl = max(metrics.kl_divergence(of_own(own), of_found(came)), kl or 0.0)
+        if kl is not None and before:
+            kl = max(kl, before.kl or 0.0)
         leads = before is None or ratio > before.ratio
         self._found[name] = Measures(
             name,
             max(ratio, before.ratio if before else 0.0),
-            max(metrics.max_ulps(r, c, str(plain.dtype)), before.ulps if before else 0.0),
-            max(metrics.max_abs_error(r, c), before.max_abs if before else 0.0),
-            max(metrics.max_rel_error(r, c), before.max_rel if before else 0.0),
+            max(worst.ulps, before.ulps if before else 0.0),
+            max(worst.absolute, before.max_abs if before else 0.0),
+            max(worst.relative, before.max_rel if before else 0.0),
             metrics.decibels(sums.signal, sums.noise),
             _cosine(sums),
-            top1,
-            topk,
+            sums.first / sums.rows if ranked else None,
+            sums.several / sums.rows if ranked and plain.shape[-1] > TOP else None,
             kl,
             case if leads or before is None else before.worst_case,
-            metrics.worst_index(r, c) if leads or before is None else before.worst_index,
+            worst.index(plain.shape) if leads or before is None else before.worst_index,
         )
 
     def result(self) -> tuple[Measures, ...]:

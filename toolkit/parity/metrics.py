@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from toolkit.dtypes import epsilon, smallest_normal
 from toolkit.inference.search import largest
+from toolkit.parity import blocks
 
 
 def max_abs_error(reference: np.ndarray, candidate: np.ndarray) -> float:
@@ -16,16 +19,18 @@ def max_abs_error(reference: np.ndarray, candidate: np.ndarray) -> float:
     """
     if reference.shape != candidate.shape:
         raise ValueError(f"shapes differ: {reference.shape} and {candidate.shape}")
-    r, c = reference.astype(np.float64, copy=False), candidate.astype(np.float64, copy=False)
-    if not r.size:
-        return 0.0
     with np.errstate(invalid="ignore"):
-        return float(np.where(r == c, 0.0, np.abs(r - c)).max())
+        errors = [
+            np.where(r == c, 0.0, np.abs(r - c)).max(initial=0.0)
+            for r, c in blocks.wide(reference, candidate)
+        ]
+    return float(np.max(errors))
 
 
 def scale(array: np.ndarray) -> float:
     """The largest finite magnitude of floats; 0.0 where there is none."""
-    return float(np.abs(array[np.isfinite(array)]).max(initial=0.0))
+    found = (wide[np.isfinite(wide)] for (wide,) in blocks.wide(array))
+    return max(float(np.abs(finite).max(initial=0.0)) for finite in found)
 
 
 def decibels(signal: float, noise: float) -> float:
@@ -99,22 +104,32 @@ _SORTED = 256
 """Width of a row that is sorted whole; of 30,000 words a row at a time takes a tenth of that."""
 
 
-def as_probabilities(rows: np.ndarray, tolerance: float = 1e-3) -> np.ndarray | None:
-    """Rows [..., n > 1] that are probabilities, or logarithms of such, as probabilities; else None.
+Reading = Callable[[np.ndarray], np.ndarray]
+
+
+def probabilities_of(rows: np.ndarray, tolerance: float = 1e-3) -> Reading | None:
+    """What makes probabilities of rows [..., n > 1] that are such or logarithms of such; else None.
 
     They are none of them negative (positive), and sum up to 1 within `tolerance`, the largest
-    error that a softmax in bfloat16 over a few classes has.
+    error that a softmax in bfloat16 over a few classes has. NaN is no probability.
     """
-    if rows.ndim < 2 or rows.shape[-1] < 2 or not rows.size or np.isnan(rows).any():
+    if rows.ndim < 2 or rows.shape[-1] < 2 or not rows.size:
         return None
-    wide = rows.astype(np.float64, copy=False)
-    if (wide >= 0).all():
-        found = wide
-    elif (wide <= tolerance).all():
-        found = np.exp(wide)
-    else:
-        return None
-    return found if (np.abs(found.sum(-1) - 1.0) <= tolerance).all() else None
+
+    def are(wide: np.ndarray, reading: Reading) -> bool:
+        signs = wide >= 0 if reading is _same else wide <= tolerance
+        if not signs.all():
+            return False
+        return bool((np.abs(reading(wide).sum(-1) - 1.0) <= tolerance).all())
+
+    for reading in (_same, np.exp):
+        if all(are(wide, reading) for (wide,) in blocks.wide(rows, whole=1)):
+            return reading
+    return None
+
+
+def _same(rows: np.ndarray) -> np.ndarray:
+    return rows
 
 
 def kl_divergence(reference: np.ndarray, candidate: np.ndarray) -> float:

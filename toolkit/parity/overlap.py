@@ -41,7 +41,7 @@ class Masks:
     def add(self, truth: np.ndarray, plain: np.ndarray, got: np.ndarray) -> None:
         floating = plain.dtype.kind == "f"
         edge = 0.5 if not floating or (truth.min() >= 0 and truth.max() <= 1) else 0.0
-        right, found = (a.astype(np.float64) > edge for a in (truth, got))
+        right, found = (a > edge for a in (truth, got))
         union = (right | found).sum((-2, -1))
         both = (right & found).sum((-2, -1))
         self._overlaps.append(np.where(union > 0, both / np.maximum(union, 1), 1.0).ravel())

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import count, islice
+from math import inf
+from typing import TypeVar
 
 import numpy as np
 
-from toolkit.dtypes import epsilon
+from toolkit.dtypes import DTYPES, epsilon
 from toolkit.errors import OnnxportError
 from toolkit.examples import Feeds
 from toolkit.parity.cases import GIVEN, Case
@@ -28,10 +31,20 @@ Moving = Callable[[float, np.random.Generator, int], AbstractContextManager[None
 DRAWS = 8
 """Neighbours of an input that are tried; 4 gave the same worst ratios (docs/decisions)."""
 
+IN_HASTE = (
+    "the budget was over when a near miss was looked into: fewer neighbours of it were tried, which"
+    " makes the verdict stricter; a longer --budget tries them all"
+)
+
+_Drawn = TypeVar("_Drawn")
+
 
 @dataclass(frozen=True)
 class Expectation:
-    """The outputs of one case: in the model's own precision, and the truth (as float64)."""
+    """The outputs of one case: in the model's own precision, and the truth as it came.
+
+    That is float64, or what stands in for it; it is widened where it is compared, piece by piece.
+    """
 
     plain: Arrays
     truth: Arrays
@@ -41,7 +54,8 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Noise:
-    """What the reference itself cannot resolve: by output, a spread and positions that are ties."""
+    """What the reference itself cannot resolve: by output a spread, and by output of whole numbers
+    the positions that are ties."""
 
     spread: Mapping[str, float]
     undecided: Mapping[str, np.ndarray]
@@ -88,8 +102,8 @@ class Reference:
         """Raises InputError where the original itself refuses the feed."""
         plain = self.kept(self.plain.run(feeds), feeds)
         truth = self._run_exact(feeds)
-        wide = _wide(truth if truth is not None else plain)
-        return Expectation(plain, wide, self.repeating.noise(feeds, plain, wide))
+        truth = plain if truth is None else truth
+        return Expectation(plain, truth, self.repeating.noise(feeds, plain, truth))
 
     def kept(self, outputs: Arrays, feeds: Arrays) -> Arrays:
         """Outputs with 0 where the signature says that they mean nothing."""
@@ -113,7 +127,7 @@ class Reference:
         if self._deep is None:
             return expected.truth
         try:
-            return _wide(self.kept(self._deep().run(feeds), feeds))
+            return self.kept(self._deep().run(feeds), feeds)
         except OnnxportError:
             return None
 
@@ -134,6 +148,7 @@ class Reference:
         ulps: float = 1.0,
         drift: float = 0.0,
         weights: bool = False,
+        end: float = inf,
     ) -> Noise:
         """How far outputs move between inputs that float32 cannot tell apart, and its error there.
 
@@ -141,36 +156,50 @@ class Reference:
         all of them up and all of them down. A model of integers alone is run on other values of
         the same sizes, whose rounding error is of the same kind, and its weights are moved in place
         of its inputs: what they embed is as good an input. With `weights` they are in any case.
+
+        After `end` (of time.perf_counter) only the first of each kind are tried, which are those
+        that drift: fewer make the noise narrower, and so a verdict stricter, never milder.
         """
-        moved: dict[str, list[np.ndarray]] = {name: [] for name in expected.plain}
+        moved = _Moved(expected)
         errors = dict.fromkeys(expected.plain, 0.0)
         floating = any(s.is_float for s in self.signature.inputs)
         if floating:
             neighbours = self._neighbours(feeds, ulps, drift, np.random.default_rng(case.seed))
         else:
             neighbours = self._others(case)
-        for near in neighbours:
+        least = 2 if drift else 1
+        for near in self._until(end, neighbours, least if floating else 1):
             try:
                 there = self.expect(near)
             except OnnxportError:  # a neighbour just outside of what the model accepts
                 continue
             for name in expected.plain:
-                plain, truth = there.plain[name], there.truth[name]
-                errors[name] = max(errors[name], spread(truth, [plain]))
-                if floating:
-                    moved[name] += [plain, truth]
-        for outputs in self.repeating.runs(feeds):
-            for name, array in self.kept(outputs, feeds).items():
-                if name in moved:
-                    moved[name].append(array)
+                errors[name] = max(errors[name], spread(there.truth[name], [there.plain[name]]))
+            if floating:
+                moved.add(there.plain)
+                moved.add(there.truth)
+            del there
+        for outputs in self._until(end, self.repeating.runs(feeds), 0):
+            moved.add(self.kept(outputs, feeds))
+            del outputs  # before the next ones are made
         if (weights or not floating) and self._moving and self._exact:
-            for outputs in self._with_other_weights(feeds, ulps, drift, case.seed):
-                for name, others in moved.items():
-                    others.append(outputs[name])
-        return Noise(
-            {n: max(errors[n], spread(expected.truth[n], moved[n])) for n in errors},
-            {n: unsettled(expected.plain[n], [*moved[n], expected.truth[n]]) for n in errors},
-        )
+            others = self._with_other_weights(feeds, ulps, drift, case.seed)
+            for outputs in self._until(end, others, least):
+                moved.add(outputs)
+                del outputs
+        return Noise({n: max(errors[n], moved.spread[n]) for n in errors}, moved.undecided)
+
+    def _until(self, end: float, draws: Iterator[_Drawn], least: int) -> Iterator[_Drawn]:
+        """All that are drawn; after `end` the first few, and a note says so."""
+        for made in count():
+            if made >= least and time.perf_counter() > end:
+                if least and IN_HASTE not in self.notes:
+                    self.notes.append(IN_HASTE)
+                return
+            try:
+                yield next(draws)
+            except StopIteration:
+                return
 
     def _others(self, case: Case) -> Iterator[Arrays]:
         """Other values of the same sizes: drawn, or the other examples where none can be drawn."""
@@ -188,22 +217,24 @@ class Reference:
         self, feeds: Arrays, ulps: float, drift: float, rng: np.random.Generator
     ) -> Iterator[Arrays]:
         floats = {s.name for s in self.signature.inputs if s.is_float and feeds[s.name].size}
-        for _ in range(self._draws):
-            yield {n: _nudged(a, ulps, rng) if n in floats else a for n, a in feeds.items()}
         for steps in (drift, -drift) if drift else ():
             yield {n: _scaled(a, steps) if n in floats else a for n, a in feeds.items()}
+        for _ in range(self._draws):
+            yield {n: _nudged(a, ulps, rng) if n in floats else a for n, a in feeds.items()}
 
     def _with_other_weights(
         self, feeds: Arrays, ulps: float, drift: float, seed: int
     ) -> Iterator[Arrays]:
         assert self._moving is not None
         rng = np.random.default_rng(seed)
-        moves = [(ulps, 0)] * self._draws + ([(drift, 1), (drift, -1)] if drift else [])
+        moves = [(drift, 1), (drift, -1)] if drift else []
+        moves += [(ulps, 0)] * self._draws
         for far, together in moves:
             with self._moving(far, rng, together):
                 truth = self._run_exact(feeds)
             if truth is not None:
-                yield _wide(truth)
+                yield truth
+            del truth  # before the next one is made
 
     def _run_exact(self, feeds: Arrays) -> Arrays | None:
         if self._exact is None:
@@ -220,8 +251,26 @@ class Reference:
         return self.kept(outputs, feeds)
 
 
-def _wide(outputs: Arrays) -> dict[str, np.ndarray]:
-    return {name: a.astype(np.float64, copy=False) for name, a in outputs.items()}
+class _Moved:
+    """How far outputs move among samples of them, of which none is kept."""
+
+    def __init__(self, expected: Expectation) -> None:
+        self._expected = expected
+        self.spread = dict.fromkeys(expected.plain, 0.0)
+        self.undecided = {
+            name: unsettled(plain, [expected.truth[name]])
+            for name, plain in expected.plain.items()
+            if DTYPES[str(plain.dtype)].kind != "f"
+        }
+
+    def add(self, outputs: Arrays) -> None:
+        for name, plain in self._expected.plain.items():
+            if name not in outputs:
+                continue
+            sample = outputs[name]
+            self.spread[name] = max(self.spread[name], spread(self._expected.truth[name], [sample]))
+            if name in self.undecided:
+                self.undecided[name] |= unsettled(plain, [sample])
 
 
 def _nudged(array: np.ndarray, ulps: float, rng: np.random.Generator) -> np.ndarray:

@@ -40,7 +40,7 @@ def relate(
     """What of it holds, for about so long. A lossy candidate is told its noise, and not judged."""
     if reference.cases:  # a recording can be asked nothing else
         return ()
-    end = time.perf_counter() + seconds
+    end = judge.deadline = time.perf_counter() + seconds
     asked = _Asked(candidate, reference, judge, lossy)
     for case in _chosen(reference, results):
         feeds = case.feeds(reference.signature, reference.given)
@@ -95,8 +95,7 @@ class _Asked:
             truth = self._by(relation, exact, one=True) if exact else plain
         except OnnxportError:  # not what the original accepts
             return
-        wide = {n: a.astype(np.float64) for n, a in truth.items()}
-        expected = Expectation(plain, wide)
+        expected = Expectation(plain, truth)
         if not self._own(at, relation.feeds, expected, again).proven:
             self._found[relation.name] = replace(before, lacking=before.lacking + 1)
             return

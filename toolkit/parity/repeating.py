@@ -75,10 +75,11 @@ class Repeating:
                 for name, array in plain.items():
                     if DTYPES[str(array.dtype)].kind != "f" or outputs[name].shape != array.shape:
                         continue
-                    far = spread(array.astype(np.float64), [outputs[name]])
+                    far = spread(array, [outputs[name]])
                     ratio = max(ratio, far / _yardstick(array, truth[name]))
                     if way != TF32:
                         moved[name] = max(moved.get(name, 0.0), far)
+                del outputs  # before the next ones are made
                 self._found[way] = replace(before, cases=before.cases + 1, ratio=ratio)
         return moved
 

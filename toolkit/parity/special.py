@@ -24,6 +24,7 @@ import numpy as np
 
 from toolkit import examples
 from toolkit.errors import OnnxportError
+from toolkit.parity import blocks
 from toolkit.parity.reference import Arrays, Expectation, Reference
 from toolkit.parity.verdict import Judgement
 
@@ -43,9 +44,16 @@ Judged = Callable[[Arrays, Expectation, Mapping[str, np.ndarray]], tuple[Judgeme
 def finite(expected: Expectation) -> dict[str, np.ndarray]:
     """By output, where the original returns numbers, in both precisions."""
     return {
-        name: np.isfinite(plain.astype(np.float64)) & np.isfinite(expected.truth[name])
-        for name, plain in expected.plain.items()
+        name: _are_finite(plain, expected.truth[name]) for name, plain in expected.plain.items()
     }
+
+
+def _are_finite(plain: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    found = np.empty(plain.shape, bool)
+    for place in blocks.places(plain.shape):
+        own, true = (a[place].astype(np.float64, copy=False) for a in (plain, truth))
+        found[place] = np.isfinite(own) & np.isfinite(true)
+    return found
 
 
 def excuse(

@@ -98,11 +98,12 @@ def check(
             listener.stage("golden")
             write_golden(Path(golden), reference, name, seed=seed, seconds=RECORDING * budget)
             listener.stage("check")
+        held = stack.enter_context(ExitStack())
         if artifact is not None:
             opening = candidate_file(
                 artifact, agreed, runtime=runtime or ONNXRUNTIME, device=device
             )
-            candidate = stack.enter_context(opening)
+            candidate = held.enter_context(opening)
         else:
             require_pytorch(runtime)
             loading = opened_source(
@@ -111,7 +112,7 @@ def check(
                 weights=weights,
                 examples=list(reference.given) or None,
             )
-            model = stack.enter_context(loading)
+            model = held.enter_context(loading)
             candidate = candidate_model(model, agreed, runtime=PYTORCH, device=device)
         report = check_candidate(
             candidate,
@@ -129,6 +130,7 @@ def check(
             fidelity=fidelity,
             listener=listener,
         )
+        held.close()  # to explain opens the file again, and two of a large one are one too many
         inside = artifact is not None and (original.file or original.model)
         if report.holds or not (explain or folder) or not inside:
             return report

@@ -38,7 +38,8 @@ def explained(
 
     `original` or `model` is what `reference` runs; `runtime` is the one that was checked.
     `reduced` is the folder for a reproduction. To locate it, to export the model again and to
-    reduce it each take `seconds` at most, about; the verdict never changes.
+    reduce it each take `seconds` at most, about (a file of gigabytes is located for longer, see
+    `localize.SLOWEST`); the verdict never changes.
     """
     try:
         if report.fidelity and not report.failures:

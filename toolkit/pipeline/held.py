@@ -138,7 +138,7 @@ def check_candidate(
             seconds=seconds,
         )
     problems = [*candidate.problems, *vacuous, *(i.reason for i in related if i.reason)]
-    notes = [*reference.notes, *said]
+    notes = [*reference.notes, *evidence.notes, *said]
     if not lossy and not (tolerance and tolerance.explicit):
         original, found = reference.weights(), candidate.weights()
         problems += damaged(original, found) + rearranged.damaged(original, found)

@@ -28,6 +28,11 @@ _REFUSED = re.compile(r"Name:\s?'(?:fused )?([^']+)'")
 that of the fusion behind (`layers.0/MatMul_4/MatMulScaleFusion/`, `relu/Relu_nchwc`)."""
 
 
+SLOWEST = 32 << 20
+"""Bytes of a file that are looked through in a second at the least: it is read, widened and run
+twice. Of 5 GB, half a budget of 30 seconds would tell nothing."""
+
+
 @dataclass(frozen=True)
 class Found:
     """What was located, and what it was seen by: enough to cut out the part that shows it."""
@@ -65,7 +70,7 @@ def locate(
     if not failing:
         told = _without_values(report, graph, altered, behind)
         return Found(told) if told else None
-    end = time.perf_counter() + seconds
+    end = time.perf_counter() + max(seconds, artifact.size / SLOWEST)
     tolerance = tolerance or Tolerance()
     for case in _simplest(failing, reference):
         feeds = case.feeds(reference.signature, reference.given)

@@ -165,7 +165,7 @@ def _whole(found: Found, inside: Inside, room: Path, end: float) -> int:
     """All of the file on the case, against the original's outputs."""
     outputs = [d.name for d in inside.artifact.outputs]
     names = matched([s.name for s in inside.reference.signature.outputs], inside.artifact.outputs)
-    truth = {names.get(n, n): a for n, a in inside.expected.truth.items()}
+    truth = {names.get(n, n): a.astype(np.float64) for n, a in inside.expected.truth.items()}
     files = (room / MODEL, room / INPUTS)
     nodes = _write(inside.artifact, inside.fed, outputs, set(inside.fed), files, end)
     _save(room / EXPECTED, truth)
