@@ -49,11 +49,11 @@ class Large(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(WORDS, WIDE)
         sizes = [(WIDE, NARROW), (NARROW, WIDE)] * (layers // 2)
-        layers = [nn.Linear(*pair) for pair in sizes]
+        hidden = [nn.Linear(*pair) for pair in sizes]
         with torch.no_grad():  # He's scale: with PyTorch's own, 90 layers leave nothing of an input
-            for layer in layers:
+            for layer in hidden:
                 layer.weight.mul_(6**0.5)
-        self.layers = nn.ModuleList(layers)
+        self.layers = nn.ModuleList(hidden)
         self.out = nn.Linear(WIDE, WORDS, bias=False)
         self.out.weight = self.embedding.weight
 
