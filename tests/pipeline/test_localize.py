@@ -271,6 +271,43 @@ def test_a_refusal_of_the_runtime_names_its_node(tmp_path: Path) -> None:
     assert report.located.departure.module
 
 
+class Strided(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.head = nn.Conv2d(1, 3, 3), nn.Linear(3 * 6 * 6, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.tanh(self.first(x)).flatten(1))
+
+
+@pytest.mark.parametrize("batch", [3, 4])  # 4 x 27 numbers can be one row of 108, 3 x 27 cannot
+def test_what_makes_a_shape_that_the_original_never_has_is_named_not_where_it_is_refused(
+    tmp_path: Path, batch: int
+) -> None:
+    model, signature = Strided().eval(), "x: float32[batch, 1, 8, 8]; where batch = 1..4"
+    path = tmp_path / "m.onnx"
+    toolkit.export((model, signature), path, budget=1.0)
+    proto = onnx.load(str(path))
+    (conv,) = (n for n in proto.graph.node if n.op_type == "Conv")
+    kept = [a for a in conv.attribute if a.name != "strides"]
+    del conv.attribute[:]
+    conv.attribute.extend([*kept, onnx.helper.make_attribute("strides", [2, 2])])
+    del proto.graph.value_info[:]
+    onnx.save(proto, str(path))
+    report = toolkit.check(
+        path,
+        against=model,
+        signature=signature,
+        case=f"batch={batch},fill=uniform,seed=0",
+        explain=True,
+    )
+    assert ("Name:" in report.reason) == (batch == 3)
+    assert report.located
+    assert report.located.departure
+    assert report.located.departure.node == conv.name
+    assert report.located.departure.module == "first"
+
+
 class Total(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return (x * 1.5).square().sum(0, keepdim=True) * 2

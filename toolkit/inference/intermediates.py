@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 
 from toolkit import plugins
 from toolkit.artifact import OnnxArtifact, open_artifact, read_outline
+from toolkit.errors import InputError
 from toolkit.inference.isolated import call_alone
 from toolkit.parity.sketch import Sketch
 
@@ -39,14 +41,18 @@ def values(
     runtime: str,
     device: str = "cpu",
     timeout: float,
+    partial: bool = False,
 ) -> dict[str, Sketch]:
     """A sketch of every value of the main graph, by name; `feeds` are named as the file does.
 
-    Raises InputError where the runtime refuses the graph or the feed, StageCrashed where it dies
-    or takes longer than `timeout` seconds.
+    `partial`: those before the node that the runtime refuses, where it does. Else raises InputError
+    where the runtime refuses the graph or the feed, StageCrashed where it dies or takes longer than
+    `timeout` seconds.
     """
     target = f"{__name__}:_values"
-    reply = call_alone(target, artifact, feeds, runtime=runtime, timeout=timeout, device=device)
+    reply = call_alone(
+        target, artifact, feeds, runtime=runtime, timeout=timeout, device=device, partial=partial
+    )
     return {name: Sketch(tuple(shape), reply.arrays[name]) for name, shape in reply.value.items()}
 
 
@@ -84,15 +90,21 @@ def _arrays(
 
 
 def _values(
-    feeds: Mapping[str, np.ndarray], path: str, signature: str, runtime: str, device: str
+    feeds: Mapping[str, np.ndarray],
+    path: str,
+    signature: str,
+    runtime: str,
+    device: str,
+    partial: bool,
 ) -> tuple[dict[str, list[int]], dict[str, np.ndarray]]:
     artifact = open_artifact(path, signature)
     shapes: dict[str, list[int]] = {}
     elements: dict[str, np.ndarray] = {}
-    for name, array in _each(artifact, feeds, runtime, device):
-        if array.dtype.kind in "fiub":
-            sketch = Sketch.of(array)
-            shapes[name], elements[name] = list(sketch.shape), sketch.elements
+    with suppress(InputError) if partial else nullcontext():
+        for name, array in _each(artifact, feeds, runtime, device):
+            if array.dtype.kind in "fiub":
+                sketch = Sketch.of(array)
+                shapes[name], elements[name] = list(sketch.shape), sketch.elements
     return shapes, elements
 
 

@@ -150,6 +150,17 @@ class Map:
                 break
         return first or ((self._likeliest(suspects), None) if suspects else None)
 
+    def misshapen(self, names: Iterable[str]) -> Step | None:
+        """The first on the way to these values that makes as many numbers as no landmark has.
+
+        For a run that ends in a refusal: where shapes do not fit there is no value to compare.
+        """
+        for step in self._suspects(names):
+            made = [self.values[n] for n in step.outputs if n in self.values]
+            if any(not v.whole and v.telling and v.size not in self._by_size for v in made):
+                return step
+        return None
+
     def _likeliest(self, suspects: Sequence[Step]) -> Step:
         """Where nothing else tells, the first that computes numbers and not sizes or masks."""
         for step in suspects:

@@ -68,6 +68,11 @@ class Inside:
         written = "onnxruntime-unoptimized"
         return Look(values(self.artifact, self.fed, runtime=written, timeout=left(end)), False)
 
+    def look_before(self, end: float) -> dict[str, Sketch]:
+        """Its values in float64 before the node that is refused. Raises as `values` does."""
+        seconds, runtime = left(end), "reference-float64"
+        return values(self.artifact, self.fed, runtime=runtime, timeout=seconds, partial=True)
+
     def wrong(self, found: Mapping[str, Sketch]) -> list[str]:
         """The outputs, by the file's names, that are not what the original returns."""
         expected = self.expected

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from toolkit.artifact import OnnxArtifact, read_outline, read_weights
+from toolkit.errors import OnnxportError
 from toolkit.optimize.places import steps, whole_numbers
 from toolkit.parity.baked import baked
 from toolkit.parity.cases import GIVEN, Case
@@ -67,11 +68,16 @@ def locate(
     behind = partial(baked, graph, inputs, whole_numbers(proto))
     altered = set(changed(reference.weights(), read_weights(artifact)))
     failing = [r.case for r in report.failures if not all(j.holds for j in r.judgements)]
-    if not failing:
-        told = _without_values(report, graph, altered, behind)
-        return Found(told) if told else None
     end = time.perf_counter() + max(seconds, artifact.size / SLOWEST)
     tolerance = tolerance or Tolerance()
+    if not failing:
+        refused = _refusing(report, graph)
+        if refused is None:
+            damaged = _reading_damage(report, graph, altered)
+            return Found(Located(_departure(damaged))) if damaged else None
+        case, at = refused
+        place = behind(at) or _misshapen(at, case, artifact, reference, graph, end) or at
+        return Found(Located(_departure(place), case=str(case)))
     for case in _simplest(failing, reference):
         feeds = case.feeds(reference.signature, reference.given)
         inside = Inside(artifact, reference, feeds, tolerance)
@@ -151,21 +157,37 @@ def _simplest(failing: Sequence[Case], reference: Reference) -> Iterator[Case]:
     yield case
 
 
-def _without_values(
-    report: ParityReport,
-    graph: Sequence[Step],
-    altered: set[str],
-    behind: Callable[[Step], Step | None],
-) -> Located | None:
-    """Where no outputs differ: the node that the runtime names, or that reads a damaged weight."""
+def _refusing(report: ParityReport, graph: Sequence[Step]) -> tuple[Case, Step] | None:
+    """The first case that is refused at a node which the runtime names, and that node."""
     for result in report.failures:
         named = _REFUSED.search(result.problem)
         known = [s for s in graph if named and s.node and named[1].startswith(s.node)]
         if known:
-            step = max(known, key=lambda s: len(s.node))
-            return Located(_departure(behind(step) or step), case=str(result.case))
-    damaged = _reading_damage(report, graph, altered)
-    return Located(_departure(damaged)) if damaged else None
+            return result.case, max(known, key=lambda s: len(s.node))
+    return None
+
+
+def _misshapen(
+    at: Step,
+    case: Case,
+    artifact: OnnxArtifact,
+    reference: Reference,
+    graph: Sequence[Step],
+    end: float,
+) -> Step | None:
+    """The node before the one that refuses of which the shape is such as the original never has."""
+    feeds = case.feeds(reference.signature, reference.given)
+    inside = Inside(artifact, reference, feeds, Tolerance())
+    try:
+        found = inside.look_before(end)
+    except OnnxportError:  # no evaluation in float64: the node that refuses is what is known
+        return None
+    fed = {name: Sketch.of(array) for name, array in inside.fed.items()}
+    marks = of_module(reference, feeds)
+    if not marks:
+        return None
+    here = Map([*fed], graph, {**fed, **found}, marks, Tolerance().factor)
+    return here.misshapen(at.inputs)
 
 
 def _reading_damage(report: ParityReport, graph: Sequence[Step], altered: set[str]) -> Step | None:
