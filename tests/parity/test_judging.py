@@ -38,15 +38,17 @@ def heard(
     truth: Function = mean,
     *,
     internal: bool = False,
+    original: Function = mean,
+    case: Case = CASE,
 ) -> CaseResult:
-    """The verdict on `candidate`, whose file says `graph`, against the original `mean`."""
+    """The verdict on `candidate`, whose file says `graph`, against the original."""
     wide = Computes(LONG, lambda x: truth(x.astype(np.float64)))
-    reference = Reference(Computes(LONG, mean), wide)
+    reference = Reference(Computes(LONG, original), wide)
     exact = Computes(LONG, lambda x: graph(x.astype(np.float64))) if graph else None
-    feeds = CASE.feeds(LONG)
+    feeds = case.feeds(LONG)
     got = Computes(LONG, candidate).run(feeds)
     judge = Judge(reference, Tolerance(), exact=exact, internal=lambda: internal)
-    return judge(CASE, feeds, reference.expect(feeds), got)
+    return judge(case, feeds, reference.expect(feeds), got)
 
 
 def test_the_original_itself_holds_without_appeal() -> None:
@@ -60,6 +62,19 @@ def test_a_right_graph_whose_runtime_sums_plainly_holds_on_appeal() -> None:
     assert result.ratio > 8
     assert result.holds
     assert result.rounding
+
+
+@pytest.mark.parametrize("fill", ["denormal", "negative-zero"])
+def test_numbers_near_zero_are_heard_again_as_others_are(fill: str) -> None:
+    def beside(summed: Function) -> Function:
+        return lambda x: summed(x + x.dtype.type(1))
+
+    def again(candidate: Function, graph: Function) -> CaseResult:
+        ways = (beside(candidate), beside(graph), beside(mean))
+        return heard(*ways, original=beside(mean), case=Case((("n", 40000),), fill, 0))
+
+    assert again(one_by_one, mean).rounding
+    assert not again(one_percent_more, one_percent_more).holds
 
 
 def test_the_same_numbers_from_a_graph_that_cannot_be_evaluated_differ() -> None:

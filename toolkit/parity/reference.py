@@ -285,6 +285,6 @@ def _nudged(array: np.ndarray, ulps: float, rng: np.random.Generator) -> np.ndar
 
 
 def _scaled(array: np.ndarray, ulps: float) -> np.ndarray:
-    """All numbers `ulps` away from zero, or towards it."""
-    factor = 1.0 + ulps * epsilon(str(array.dtype))
-    return (array.astype(np.float64, copy=False) * factor).astype(array.dtype)
+    """All numbers `ulps` away from zero, or towards it; where all are zero, ulps of 1."""
+    wide, far = array.astype(np.float64, copy=False), ulps * epsilon(str(array.dtype))
+    return np.asarray(wide * (1.0 + far) if wide.any() else wide + far).astype(array.dtype)

@@ -30,6 +30,9 @@ from toolkit.parity.verdict import Judgement
 
 SPECIAL = examples.SPECIAL
 
+FINITE = ("negative-zero", "denormal")
+"""Those of them that are numbers: what differs only by rounding may be heard again."""
+
 FLUSHED = "what the original returns with 0 for denormals and for -0"
 UNDEFINED = "NaN has no defined place in what the file orders, or casts to integers"
 OF_RUNTIME = "the graph is right there, and the runtime treats NaN or infinity in its own way"
@@ -72,7 +75,7 @@ def excuse(
     `graph`: the outputs of the candidate's graph, evaluated in float64 by other code. `ordered`:
     does the candidate order numbers, or cast them to integers?
     """
-    if fill in ("negative-zero", "denormal"):
+    if fill in FINITE:
         try:
             plain = reference.expect(examples.flushed(feeds))
         except OnnxportError:
