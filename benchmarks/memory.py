@@ -73,9 +73,8 @@ def main() -> None:
         for subject in ("right", "wrong"):
             if subject == "wrong":
                 moved(Path(folder, "m.onnx"))
-            seconds = ["--budget", str(options.budget)]
-            seconds += ["--case", options.case]
-            command = [sys.executable, __file__, "--run", folder, *asked, *seconds]
+            cases = ["--budget", str(options.budget), "--case", options.case]
+            command = [sys.executable, __file__, "--run", folder, *asked, *cases]
             rows += measured(subject, command)
     show(rows)
     if options.json:

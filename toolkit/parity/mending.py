@@ -19,6 +19,7 @@ import numpy as np
 
 from toolkit.dtypes import DTYPES
 from toolkit.parity.operators import ATTRIBUTES, Told, Value, nodes, says
+from toolkit.parity.settings import ROUNDED
 from toolkit.parity.weights import Pair, departing
 
 if TYPE_CHECKING:
@@ -35,9 +36,6 @@ the weight of a norm 10^9; what is left is the rounding of constants to float32.
 
 _ROUNDING = 1e-12
 """Of an output's largest value: what sums of thousands of terms differ by in float64."""
-
-_ROUNDED = 1e-6
-"""An attribute is a float32: off by at most 6e-8 of itself."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +136,7 @@ def _tell(model: ModelProto, *, numbers: Sequence[int], name: str, value: Value)
 def _same(one: Value, other: Value) -> bool:
     if isinstance(one, str) or isinstance(other, str):
         return one == other
-    return isclose(one, other, rel_tol=_ROUNDED)
+    return isclose(one, other, rel_tol=ROUNDED)
 
 
 def _text(value: Value) -> str:

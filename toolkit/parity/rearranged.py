@@ -11,11 +11,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from toolkit.parity.weights import named
-
-_FEW = 0.1
-"""The share of a tensor's rows up to which a change is damage and not a rewrite; as for weights
-that have their names."""
+from toolkit.parity.weights import FEW, named
 
 _LEAST = 8
 """Rows of a tensor: of fewer, all but one may be alike by chance."""
@@ -41,18 +37,18 @@ def _told(name: str, array: np.ndarray, lost: Mapping[str, np.ndarray]) -> Itera
     if len(rows) < _LEAST or not len(pool):
         return
     own, known = _keys(rows), _keys(pool)
-    damaged = np.flatnonzero(~np.isin(own, known))
-    few = 0 < len(damaged) <= max(1, _FEW * len(rows))
+    strange = np.flatnonzero(~np.isin(own, known))
+    few = 0 < len(strange) <= max(1, FEW * len(rows))
     if not few or len(np.unique(own)) < len(own) / 2:  # zeros are zeros, wherever they come from
         return
     left = pool[~np.isin(known, own)].astype(np.float64)
-    for number in damaged if len(left) else ():
+    for number in strange if len(left) else ():
         row = rows[number].astype(np.float64)
         meant = left[np.argmin(np.linalg.norm(left - row, axis=1))]
         if np.linalg.norm(meant - row) <= _NEAR * np.linalg.norm(meant):
             at = int(np.argmax(np.abs(row - meant)))
             yield (
-                f"weight '{name}' has {len(damaged)} of {len(rows)} rows that the original has not:"
+                f"weight '{name}' has {len(strange)} of {len(rows)} rows that the original has not:"
                 f" {row[at]:.9g} in row {number}, the nearest has {meant[at]:.9g}"
             )
             return

@@ -30,7 +30,7 @@ _NORMALIZATIONS = frozenset(
 _EPSILON = 1e-5
 """Of all of them, where a node does not say (onnx.ai/onnx/operators)."""
 
-_ROUNDED = 1e-6
+ROUNDED = 1e-6
 """An attribute is a float32: off by at most 6e-8 of itself."""
 
 
@@ -88,7 +88,7 @@ def unsettled(
         if own is None:
             continue
         meant = [o for o in original if _same(weights, o.weight, own.weight)]
-        if not any(isclose(o.epsilon, setting.epsilon, rel_tol=_ROUNDED) for o in meant):
+        if not any(isclose(o.epsilon, setting.epsilon, rel_tol=ROUNDED) for o in meant):
             expected = " or ".join(sorted({f"{o.epsilon:g}" for o in meant}))
             what = f"has epsilon {setting.epsilon:.6g}, expected {expected}"
         elif setting.axis is not None and (axes := {o.axis for o in meant if o.axis is not None}):

@@ -19,8 +19,8 @@ from toolkit.dtypes import epsilon, numpy_dtype
 TRANSPOSED = ".T"
 """What an exporter puts behind the name of a matrix that it stores transposed."""
 
-_FEW = 0.1
-"""The share of a tensor's elements up to which a change is damage and not a rewrite."""
+FEW = 0.1
+"""The share of a tensor's elements, or rows, up to which a change is damage and not a rewrite."""
 
 
 _PRODUCTS = 4
@@ -42,11 +42,11 @@ def damaged(original: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray])
         if differs.any() and (half := pair.rounded()):
             problems.append(f"weight '{pair.name}' is the original's rounded to {half}")
             continue
-        if differs.mean() > _FEW:
+        if differs.mean() > FEW:
             pair = pair.scaled()  # noqa: PLW2901
             differs = pair.departs()
         count = int(differs.sum())
-        if 0 < count <= max(1, _FEW * differs.size) and differs.size > 1:
+        if 0 < count <= max(1, FEW * differs.size) and differs.size > 1:
             problems.append(pair.told(differs))
     return problems
 
@@ -71,7 +71,7 @@ def changed(original: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray])
 
 def unrelated(original: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> bool:
     """True where tensors of one name have nothing in common: another draw, another training."""
-    large = [p.differs().mean() > 1 - _FEW for p in pairs(original, found) if p.found.size > 8]
+    large = [p.differs().mean() > 1 - FEW for p in pairs(original, found) if p.found.size > 8]
     return bool(large) and all(large)
 
 
