@@ -60,7 +60,7 @@ def test_it_shows_each_value_as_it_is_made(artifact: OnnxArtifact) -> None:
 def test_walked_and_tapped_values_are_the_same(
     artifact: OnnxArtifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = FEEDS, str(artifact.path), str(artifact.signature), "reference-float64", "cpu"
+    asked = FEEDS, str(artifact.path), str(artifact.signature), "reference-float64", "cpu", False
     shapes, walked = intermediates._values(*asked)
     monkeypatch.setattr(ReferenceFloat64, "walk", lambda *_: None)
     other, tapped = intermediates._values(*asked)
