@@ -4,7 +4,7 @@ import ctypes
 import gc
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,41 @@ def test_torch_computes_in_it_though_it_has_computed_here_with_threads(log: Path
     x = torch.ones(512, 512)
     torch.mm(x, x)
     assert forked.call("it", lambda: float(torch.mm(x, x)[0, 0]), log=log, timeout=60.0) == 512
+
+
+def test_this_process_works_a_step_at_a_time_until_the_answer_is_there(log: Path) -> None:
+    steps: list[int] = []
+
+    def work() -> Iterator[None]:
+        while True:
+            steps.append(torch.get_num_threads())
+            time.sleep(0.01)
+            yield
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert forked.call("it", lambda: time.sleep(0.1) or 7, log=log, meanwhile=work()) == 7
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+    assert 1 < len(steps) < 100
+    assert set(steps) == {1}  # a core is left to the copy
+
+
+def test_the_time_runs_out_while_this_process_works(log: Path) -> None:
+    slow = iter(lambda: time.sleep(0.01), 0)
+    with pytest.raises(StageCrashed, match="longer than"):
+        forked.call("it", lambda: time.sleep(60), log=log, timeout=0.2, meanwhile=slow)
+
+
+def test_what_goes_wrong_here_meanwhile_ends_the_copy_too(log: Path) -> None:
+    def work() -> Iterator[None]:
+        yield
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        forked.call("it", lambda: time.sleep(60), log=log, meanwhile=work())
 
 
 class _Waits:

@@ -39,6 +39,21 @@ def test_options_come_back_as_json_holds_them(shared: Worker) -> None:
     assert shared.call(f"{HERE}echo", **options).value == options
 
 
+def test_a_child_that_has_begun_answers_the_next_call_with_its_own_answer(worker: Worker) -> None:
+    worker.begin(f"{HERE}echo", begun=True)
+    assert worker.call(f"{HERE}echo", number=1).value == {"number": 1}
+
+
+@pytest.mark.parametrize("begun", ["divides", "aborts"])
+def test_what_came_of_the_beginning_is_told_only_where_the_child_died(
+    worker: Worker, begun: str
+) -> None:
+    worker.begin(f"{HERE}{begun}")
+    if begun == "aborts":
+        crash(worker, "echo")
+    assert worker.call(f"{HERE}echo", number=1).value == {"number": 1}
+
+
 @pytest.mark.parametrize("shape", [(), (0,), (3, 0, 2), (2, 3)])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_arrays_come_back_as_they_went(shared: Worker, dtype: str, shape: tuple[int, ...]) -> None:

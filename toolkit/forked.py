@@ -17,7 +17,8 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -33,12 +34,14 @@ def call(
     log: Path,
     timeout: float | None = None,
     memory: int | None = None,
+    meanwhile: Iterable[None] = (),
 ) -> Any:
     """What `function` returns (as JSON holds it). What it prints is added to `log`.
 
     `what` names the work in errors; `timeout` in seconds; `memory`: bytes that the child may take
-    beyond what this process has. Raises what the function raised where that is an OnnxportError,
-    else StageCrashed: also where the child died, ran out of memory or of time.
+    beyond what this process has; `meanwhile`: what this process does as long as it has to wait, in
+    steps (none where no copy can be made). Raises what the function raised where that is an
+    OnnxportError, else StageCrashed: also where the child died, ran out of memory or of time.
     """
     if not _safe():
         with printing_to(log):
@@ -56,15 +59,15 @@ def call(
         _serve(function, write, log, memory)
     os.close(write)
     try:
-        text, expired = _read(read, timeout)
+        text, expired = _read(read, timeout, meanwhile)
     except BaseException:
-        os.killpg(pid, signal.SIGKILL)
+        _kill(pid)
         os.waitpid(pid, 0)
         raise
     finally:
         os.close(read)
     if expired:
-        os.killpg(pid, signal.SIGKILL)
+        _kill(pid)
     _, status = os.waitpid(pid, 0)
     if not text or expired:
         with log.open("rb") as file:
@@ -76,6 +79,12 @@ def call(
     if "error" in reply:
         raise translated(what, reply["error"], memory)
     return reply["value"]
+
+
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError):  # it has no group of its own before it began
+        os.killpg(pid, signal.SIGKILL)
+    os.kill(pid, signal.SIGKILL)
 
 
 def _safe() -> bool:
@@ -113,9 +122,13 @@ def _serve(function: Callable[[], Any], pipe: int, log: Path, memory: int | None
         os._exit(code)
 
 
-def _read(pipe: int, timeout: float | None) -> tuple[bytes, bool]:
+def _read(pipe: int, timeout: float | None, meanwhile: Iterable[None]) -> tuple[bytes, bool]:
     """All that comes until the other end is closed, and whether the time ran out before that."""
     text, end = b"", None if timeout is None else time.monotonic() + timeout
+    with _leaving_a_core():
+        for _ in meanwhile:
+            if select.select([pipe], [], [], 0)[0] or (end is not None and time.monotonic() > end):
+                break
     while True:
         left = None if end is None else max(0.0, end - time.monotonic())
         if not select.select([pipe], [], [], left)[0]:
@@ -124,6 +137,21 @@ def _read(pipe: int, timeout: float | None) -> tuple[bytes, bool]:
         if not chunk:
             return text, False
         text += chunk
+
+
+@contextmanager
+def _leaving_a_core() -> Iterator[None]:
+    """For the copy: where threads outnumber cores, those of OpenMP wait for each other busily."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, threads - 1))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _data_segment() -> int:

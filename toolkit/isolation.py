@@ -52,6 +52,8 @@ class Worker:
         self._log: IO[bytes] = log.open("a+b") if log else tempfile.TemporaryFile()  # noqa: SIM115
         self._printed = 0
         self._process: subprocess.Popen[bytes] | None = None
+        self._owed = False
+        """The child still has to answer what it was told to begin with."""
 
     def __enter__(self) -> Worker:
         return self
@@ -73,6 +75,14 @@ class Worker:
                 with suppress(OSError):  # what was still buffered for a process that is gone
                     pipe.close()
             self._process = None
+            self._owed = False
+
+    def begin(self, target: str, **options: Any) -> None:
+        """Start the child on a call and do not wait for it; what comes of it is not told."""
+        process = self._start()
+        assert process.stdin is not None
+        _send(process.stdin, {"target": target, "options": options}, {})
+        self._owed = True
 
     def call(
         self,
@@ -102,6 +112,9 @@ class Worker:
         if timeout is not None:
             timer.start()
         try:
+            if self._owed:
+                _receive(process.stdout)
+                self._owed = False
             _send(process.stdin, {"target": target, "options": options}, arrays or {})
             header, answer = _receive(process.stdout)
         except (EOFError, OSError):

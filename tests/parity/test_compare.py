@@ -6,8 +6,9 @@ import pytest
 from tests.parity.functions import Computes, Function
 from toolkit.errors import InputError
 from toolkit.parity.cases import plan
-from toolkit.parity.compare import ENOUGH, TOO_LARGE, Evidence, compare
+from toolkit.parity.compare import TOO_LARGE, Evidence, compare
 from toolkit.parity.judging import Judge
+from toolkit.parity.pacing import ENOUGH
 from toolkit.parity.reference import IN_HASTE, Reference
 from toolkit.parity.verdict import Tolerance
 from toolkit.signature import Signature
@@ -59,7 +60,7 @@ def test_cases_whose_outputs_would_not_fit_the_memory_are_unreached_and_a_note_s
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     row = 6 * 3 * 4  # of float32, several times over
-    monkeypatch.setattr("toolkit.parity.compare.available", lambda: float(8 * row))
+    monkeypatch.setattr("toolkit.parity.pacing.available", lambda: float(8 * row))
     evidence = compared(double, double)
     assert evidence.unreached
     assert all(dict(c.sizes)["batch"] > 8 for c in evidence.unreached)

@@ -13,7 +13,7 @@ from torch import nn
 import toolkit
 from tests import models
 from toolkit.errors import InputError, ParityError
-from toolkit.parity.compare import ENOUGH
+from toolkit.parity.pacing import ENOUGH
 from toolkit.progress import Listener
 
 

@@ -21,17 +21,23 @@ _LOAD_LIMIT = 600.0
 class IsolatedSession:
     """The `Session` protocol over a child process; use it as a context manager.
 
-    After a crash the next run starts a new child: one bad case does not end a check.
+    After a crash the next run starts a new child: one bad case does not end a check. `worker`: a
+    child that is there already, see `awaiting`.
     """
 
     def __init__(
-        self, artifact: OnnxArtifact, *, runtime: str = "onnxruntime", device: str = "cpu"
+        self,
+        artifact: OnnxArtifact,
+        *,
+        runtime: str = "onnxruntime",
+        device: str = "cpu",
+        worker: Worker | None = None,
     ) -> None:
         self.signature = artifact.signature
         self.time_limit = _LOAD_LIMIT
         """Seconds that one run may take."""
         self._artifact, self._runtime = artifact, runtime
-        self._worker = Worker(f"{runtime} on '{artifact.path.name}'")
+        self._worker = worker or Worker(f"{runtime} on '{artifact.path.name}'")
         self.device = device
         try:
             self.device = self._load()
@@ -68,6 +74,14 @@ class IsolatedSession:
             device=self.device,
         )
         return str(reply.value)
+
+
+def awaiting(name: str, runtime: str = "onnxruntime") -> Worker:
+    """A child for the session of a file of that name, which loads the runtime while the file is
+    not there yet."""
+    worker = Worker(f"{runtime} on '{name}'")
+    worker.begin(f"{_HERE}:_ready", runtime=runtime)
+    return worker
 
 
 def call_alone(
@@ -108,6 +122,11 @@ def require_loadable(artifact: OnnxArtifact) -> None:
 
 # What follows runs in the child, which holds one session.
 _session: list[plugins.Session] = []
+
+
+def _ready(_: object, runtime: str) -> tuple[None, dict[str, Any]]:
+    plugins.runtime(runtime)
+    return None, {}
 
 
 def _load(

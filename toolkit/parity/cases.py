@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
-from math import isfinite
+from math import isfinite, prod
 
 import numpy as np
 
@@ -61,6 +61,11 @@ class Case:
         sizes = {n: int(v) for n, v in values.items()}
         changes = tuple(edits.parse(part, signature, sizes) for part in edited)
         return cls(tuple(sizes.items()), fill, int(seed), changes)
+
+    def volume(self, signature: Signature) -> int:
+        """How many numbers its inputs have."""
+        sizes = dict(self.sizes)
+        return sum(prod(spec.shape_for(sizes)) for spec in signature.inputs)
 
     def feeds(self, signature: Signature, given: Sequence[Feeds] = ()) -> Feeds:
         """One array an input; the same every time. Raises UsageError where it was not given."""

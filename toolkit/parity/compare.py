@@ -11,27 +11,19 @@ import numpy as np
 
 from toolkit.dtypes import DTYPES
 from toolkit.errors import OnnxportError
-from toolkit.examples import Feeds
-from toolkit.memory import available
 from toolkit.parity import blocks, shrinking, special
 from toolkit.parity.cases import GIVEN, Case
 from toolkit.parity.comparators import Meanings
 from toolkit.parity.fidelity import Tally
 from toolkit.parity.judging import Judge
 from toolkit.parity.measures import Measuring
-from toolkit.parity.reference import Reference
+from toolkit.parity.pacing import Clock, Room
+from toolkit.parity.reference import Known, Reference
 from toolkit.parity.results import CaseResult
 from toolkit.plugins import Session
 
 _FAINT = 1e-20
 """Float outputs that never exceed this carry nothing to compare (random MobileNets: 1e-32)."""
-
-ENOUGH = 32
-"""Cases that are run in any case within a budget: a plan begins with the most telling ones."""
-
-_COPIES = 6
-"""An output is there in the model's own precision, in float64 which is twice as wide, in the
-candidate's process, on the way from there, and as it comes."""
 
 TOO_LARGE = "cases are put off whose outputs would not fit the memory that is free"
 
@@ -93,24 +85,20 @@ def compare(
     fail_fast: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evidence:
-    """Run the cases in order for at most about `budget` seconds; `modest`: once so many seconds are
-    over, the first `ENOUGH` are.
+    """Run the cases in order for at most about `budget` seconds, `modest` once `ENOUGH` are done.
 
     A case that would by the look of the smaller ones not fit the rest of the budget, or the memory
     that is free, is put off to `unreached`; of memory a note tells. Raises InputError where the
     reference itself refuses a case.
     """
     evidence = Evidence(Meanings(reference.signature))
-    clock = _Clock(budget)
+    clock = Clock(budget, modest)
     judge.deadline = clock.end
-    room = _Room()
+    room = Room()
     for number, case in enumerate(cases):
-        if len(evidence.results) >= ENOUGH and clock.spent > modest:
-            evidence.unreached.append(case)
-            continue
-        feeds = case.feeds(reference.signature, reference.given)
-        volume = sum(a.size for a in feeds.values())
-        if evidence.results and not clock.allows(volume):
+        volume, known = case.volume(reference.signature), reference.known.get(case)
+        done = len(evidence.results)
+        if done and not clock.allows(volume, done, known is not None):
             evidence.unreached.append(case)
             continue
         if not room.allows(volume):
@@ -118,10 +106,10 @@ def compare(
             evidence.notes = [TOO_LARGE]
             continue
         start = time.perf_counter()
-        result = _compared(candidate, reference, judge, case, feeds, evidence)
+        result = _compared(candidate, reference, judge, case, known, evidence)
         if result is None:
             continue
-        seconds = time.perf_counter() - start
+        seconds = time.perf_counter() - start + (known.seconds if known else 0.0)
         clock.record(volume, seconds)
         room.record(volume, evidence.held)
         evidence.results.append(replace(result, seconds=seconds))
@@ -136,13 +124,14 @@ def _compared(
     reference: Reference,
     judge: Judge,
     case: Case,
-    feeds: Feeds,
+    known: Known | None,
     evidence: Evidence,
 ) -> CaseResult | None:
     """One case, whose arrays are gone before those of the next are made. None for NaN that the
     original does not take: there is nothing to compare."""
+    feeds = known.feeds if known else case.feeds(reference.signature, reference.given)
     try:
-        expected = reference.expect(feeds)
+        expected = known.expected if known else reference.expect(feeds)
     except OnnxportError:
         if case.fill in special.SPECIAL:
             return None
@@ -198,44 +187,3 @@ def smallest(
 
     case = shrinking.shrink(failure.case, reference.signature, fails, reference.given)
     return replace(best, case=case)
-
-
-class _Clock:
-    """Says whether a case still fits, from the time that smaller ones took."""
-
-    def __init__(self, budget: float) -> None:
-        self._start = time.perf_counter()
-        self.end = self._start + budget
-        self._taken: dict[int, float] = {}
-
-    @property
-    def spent(self) -> float:
-        return time.perf_counter() - self._start
-
-    def record(self, volume: int, seconds: float) -> None:
-        self._taken[volume] = seconds
-
-    def allows(self, volume: int) -> bool:
-        left = self.end - time.perf_counter()
-        # Attention grows with the square of a length, the rest in proportion: between the two.
-        return left > 0 and _expected(self._taken, volume, 1.5) <= left
-
-
-class _Room:
-    """Says whether the outputs of a case fit the memory, from what those of smaller ones took."""
-
-    def __init__(self) -> None:
-        self._taken: dict[int, float] = {}
-
-    def record(self, volume: int, size: int) -> None:
-        self._taken[volume] = size
-
-    def allows(self, volume: int) -> bool:
-        return not self._taken or _COPIES * _expected(self._taken, volume, 1.0) <= available()
-
-
-def _expected(taken: Mapping[int, float], volume: int, power: float) -> float:
-    """What a case takes, by the nearest of the smaller ones."""
-    nearest = max([v for v in taken if v <= volume] or taken)
-    growth: float = max(1.0, volume / max(nearest, 1)) ** power
-    return taken[nearest] * growth

@@ -26,18 +26,19 @@ class _Sums:
     first: float = 0.0
     several: float = 0.0
 
-    def add(self, r: np.ndarray, c: np.ndarray, *, ranked: bool) -> None:
+    def add(self, r: np.ndarray, c: np.ndarray, off: np.ndarray, *, ranked: bool) -> None:
         with np.errstate(over="ignore"):
             self.signal += float((r * r).sum())
-            self.noise += float(((r - c) ** 2).sum())
+            self.noise += float((off * off).sum())
             self.dot += float((r * c).sum())
             self.other += float((c * c).sum())
         if ranked:
             rows = r.size // r.shape[-1]
             self.rows += rows
-            self.first += rows * metrics.top_k_agreement(r, c, 1)
-            if r.shape[-1] > TOP:
-                self.several += rows * metrics.top_k_agreement(r, c, TOP)
+            counts = (1, TOP) if r.shape[-1] > TOP else (1,)
+            first, *several = metrics.top_agreement(r, c, counts)
+            self.first += rows * first
+            self.several += rows * sum(several)
 
 
 @dataclass
@@ -50,14 +51,13 @@ class _Worst:
     place: int = 0
     seen: int = 0
 
-    def add(self, r: np.ndarray, c: np.ndarray, dtype: str) -> None:
-        self.ulps = max(self.ulps, metrics.max_ulps(r, c, dtype))
-        self.relative = max(self.relative, metrics.max_rel_error(r, c))
-        if (error := metrics.max_abs_error(r, c)) > self.absolute:
-            at = metrics.worst_index(r, c)
-            self.place = self.seen + int(np.ravel_multi_index(at, r.shape))
+    def add(self, r: np.ndarray, off: np.ndarray, dtype: str) -> None:
+        self.ulps = max(self.ulps, metrics.max_ulps(off, r, dtype))
+        self.relative = max(self.relative, metrics.max_rel(off, r))
+        if off.size and (error := float(off.max())) > self.absolute:
+            self.place = self.seen + int(off.argmax())
             self.absolute = error
-        self.seen += r.size
+        self.seen += off.size
 
     def index(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(int(i) for i in np.unravel_index(self.place, shape))
@@ -97,8 +97,9 @@ class Measuring:
         for own, right, came in blocks.wide(plain, truth, found, whole=min(1, plain.ndim)):
             finite = np.isfinite(right) & np.isfinite(came)
             r, c = np.where(finite, right, 0.0), np.where(finite, came, 0.0)
-            sums.add(r, c, ranked=ranked)
-            worst.add(r, c, dtype)
+            off = metrics.errors(r, c)
+            sums.add(r, c, off, ranked=ranked)
+            worst.add(r, off, dtype)
             match readings:
                 case [of_own, of_found] if of_own and of_found:
                     kl = max(metrics.kl_divergence(of_own(own), of_found(came)), kl or 0.0)

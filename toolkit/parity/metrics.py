@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -19,12 +19,8 @@ def max_abs_error(reference: np.ndarray, candidate: np.ndarray) -> float:
     """
     if reference.shape != candidate.shape:
         raise ValueError(f"shapes differ: {reference.shape} and {candidate.shape}")
-    with np.errstate(invalid="ignore"):
-        errors = [
-            np.where(r == c, 0.0, np.abs(r - c)).max(initial=0.0)
-            for r, c in blocks.wide(reference, candidate)
-        ]
-    return float(np.max(errors))
+    found = [errors(r, c).max(initial=0.0) for r, c in blocks.wide(reference, candidate)]
+    return float(np.max(found))
 
 
 def scale(array: np.ndarray) -> float:
@@ -46,51 +42,47 @@ def below(share: float) -> str:
     return "1" if share >= 1 else f"{np.floor(share * 10**digits) / 10**digits:.{digits}f}"
 
 
-def worst_index(reference: np.ndarray, candidate: np.ndarray) -> tuple[int, ...]:
-    """Where |r - c| is largest, the first such place; () for scalars and empty arrays."""
-    r, c = reference.astype(np.float64, copy=False), candidate.astype(np.float64, copy=False)
-    if not r.size:
-        return ()
+def errors(reference: np.ndarray, candidate: np.ndarray) -> np.ndarray:
+    """|r - c| of float64 arrays of one shape; 0 where both are the same infinity."""
     with np.errstate(invalid="ignore"):
-        off = np.where(r == c, 0.0, np.abs(r - c))
-    return tuple(int(i) for i in np.unravel_index(int(off.argmax()), off.shape))
+        off: np.ndarray = np.where(reference == candidate, 0.0, np.abs(reference - candidate))
+    return off
 
 
-def max_rel_error(reference: np.ndarray, candidate: np.ndarray) -> float:
+def max_rel(errors: np.ndarray, reference: np.ndarray) -> float:
     """max |r - c| / |r| where r is not 0; where it is, c counts as infinitely far unless 0 too."""
-    r, c = reference.astype(np.float64, copy=False), candidate.astype(np.float64, copy=False)
-    if not r.size:
-        return 0.0
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        return float(np.where(r == c, 0.0, np.abs(r - c) / np.abs(r)).max())
+        found = np.divide(errors, np.abs(reference), out=np.zeros_like(errors), where=errors != 0.0)
+    return float(found.max(initial=0.0))
 
 
-def max_ulps(reference: np.ndarray, candidate: np.ndarray, dtype: str) -> float:
+def max_ulps(errors: np.ndarray, reference: np.ndarray, dtype: str) -> float:
     """max |r - c| / ulp(r), in the precision of a floating dtype.
 
     ulp(r) = 2^floor(log2 |r|) times epsilon, and that of the smallest normal number below it
     (Goldberg, What Every Computer Scientist Should Know About Floating-Point Arithmetic, 1991).
     """
-    r, c = reference.astype(np.float64, copy=False), candidate.astype(np.float64, copy=False)
-    if not r.size:
-        return 0.0
     with np.errstate(invalid="ignore"):
-        _, exponent = np.frexp(np.maximum(np.abs(r), smallest_normal(dtype)))
+        _, exponent = np.frexp(np.maximum(np.abs(reference), smallest_normal(dtype)))
         ulp = np.ldexp(epsilon(dtype), exponent - 1)
-        return float(np.where(r == c, 0.0, np.abs(r - c) / ulp).max())
+        return float((errors / ulp).max(initial=0.0))
 
 
-def top_k_agreement(reference: np.ndarray, candidate: np.ndarray, k: int) -> float:
-    """The mean share of the k largest entries of each row that are the same ones, in any order.
+def top_agreement(
+    reference: np.ndarray, candidate: np.ndarray, counts: Sequence[int]
+) -> list[float]:
+    """For each k of `counts`, the mean share of the k largest entries of each row that are the same
+    ones, in any order.
 
     Rows are along the last axis, [..., n] with n >= k. 1.0 where there is no row.
     """
     n = reference.shape[-1]
     r, c = (a.reshape(-1, n) for a in (reference, candidate))
     if not len(r):
-        return 1.0
-    ours, theirs = (_largest(a, k) for a in (r, c))
-    return float((ours[:, :, None] == theirs[:, None, :]).any(-1).mean())
+        return [1.0 for _ in counts]
+    ours, theirs = (_largest(a, max(counts)) for a in (r, c))
+    same = ours[:, :, None] == theirs[:, None, :]
+    return [float(same[:, :k, :k].any(-1).mean()) for k in counts]
 
 
 def _largest(rows: np.ndarray, k: int) -> np.ndarray:

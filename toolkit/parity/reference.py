@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count, islice
 from math import inf
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -52,6 +52,14 @@ class Expectation:
     """By output, how far it moves between runs that should be equal, where that was tried."""
 
 
+class Known(NamedTuple):
+    """A case of which the reference was asked before there was a candidate."""
+
+    feeds: Arrays
+    expected: Expectation
+    seconds: float
+
+
 @dataclass(frozen=True)
 class Noise:
     """What the reference itself cannot resolve: by output a spread, and by output of whole numbers
@@ -85,6 +93,8 @@ class Reference:
         self.given = tuple(given)
         self.cases: tuple[Case, ...] = ()
         """The only cases there are, where it can be asked about no other."""
+        self.known: dict[Case, Known] = {}
+        """What it was asked ahead; see `toolkit.parity.ahead`."""
         self._moving, self._draws = moving, draws
         self._deep = deep
         self.weights = weights
@@ -100,10 +110,14 @@ class Reference:
 
     def expect(self, feeds: Arrays) -> Expectation:
         """Raises InputError where the original itself refuses the feed."""
+        once = self.expect_once(feeds)
+        return replace(once, noise=self.repeating.noise(feeds, once.plain, once.truth))
+
+    def expect_once(self, feeds: Arrays) -> Expectation:
+        """Without a word about its noise, which is tried on the first cases. Raises as `expect`."""
         plain = self.kept(self.plain.run(feeds), feeds)
         truth = self._run_exact(feeds)
-        truth = plain if truth is None else truth
-        return Expectation(plain, truth, self.repeating.noise(feeds, plain, truth))
+        return Expectation(plain, plain if truth is None else truth)
 
     def kept(self, outputs: Arrays, feeds: Arrays) -> Arrays:
         """Outputs with 0 where the signature says that they mean nothing."""

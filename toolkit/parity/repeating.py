@@ -23,7 +23,7 @@ AGAIN, ONE_THREAD, TF32 = "once more", "on one thread", "with TF32"
 Ways = Mapping[str, Callable[[], AbstractContextManager[None]]]
 """Other ways to run a session; see `PyTorchSession.ways`."""
 
-_CASES = 3
+CASES = 3
 """Cases that are repeated, the first ones."""
 
 
@@ -68,7 +68,7 @@ class Repeating:
         first few cases."""
         moved: dict[str, float] = {}
         for way, before in self._found.items():
-            if before.cases >= _CASES:
+            if before.cases >= CASES:
                 continue
             for outputs in self._run(way, feeds):
                 ratio = before.ratio

@@ -13,6 +13,7 @@ import numpy as np
 from toolkit import plugins
 from toolkit.artifact import Declared, OnnxArtifact, Provenance, read_weights
 from toolkit.inference.isolated import IsolatedSession
+from toolkit.isolation import Worker
 from toolkit.ordering import has_internals, orders_numbers
 from toolkit.parity.declared import input_problems
 from toolkit.parity.settings import Setting, of_file
@@ -52,10 +53,15 @@ class Candidate:
 
 @contextmanager
 def candidate_file(
-    artifact: OnnxArtifact, signature: Signature, *, runtime: str, device: str
+    artifact: OnnxArtifact,
+    signature: Signature,
+    *,
+    runtime: str,
+    device: str,
+    worker: Worker | None = None,
 ) -> Iterator[Candidate]:
-    """The file as it lies on disk, in a fresh process."""
-    with IsolatedSession(artifact, runtime=runtime, device=device) as isolated:
+    """The file as it lies on disk, in a fresh process, or in that of `worker`."""
+    with IsolatedSession(artifact, runtime=runtime, device=device, worker=worker) as isolated:
         session = Renamed(isolated, signature, artifact)
         notes = []
         if session.by_position:

@@ -13,6 +13,7 @@ from toolkit import atomic
 from toolkit.artifact import OnnxArtifact
 from toolkit.examples import Feeds
 from toolkit.inference.data import Data, read_arrays
+from toolkit.isolation import Worker
 from toolkit.parity import rearranged
 from toolkit.parity.cases import GIVEN, Case, plan
 from toolkit.parity.compare import compare, smallest
@@ -28,9 +29,7 @@ from toolkit.parity.weights import damaged, unrelated
 from toolkit.pipeline.candidates import Candidate, candidate_file
 from toolkit.pipeline.mended import unseen_problems
 from toolkit.pipeline.rows import over_budget, tallied
-from toolkit.pipeline.subjects import (
-    ONNXRUNTIME,
-)
+from toolkit.pipeline.subjects import ONNXRUNTIME
 from toolkit.progress import SILENT, Listener
 
 _ANYTHING = Tolerance(atol=inf)
@@ -59,10 +58,14 @@ def check_artifact(
     *,
     runtime: str = ONNXRUNTIME,
     device: str = "cpu",
+    worker: Worker | None = None,
     **checks: Any,
 ) -> ParityReport:
     """The check of an open file against an open reference called `name`; see `check_candidate`."""
-    with candidate_file(artifact, reference.signature, runtime=runtime, device=device) as candidate:
+    opening = candidate_file(
+        artifact, reference.signature, runtime=runtime, device=device, worker=worker
+    )
+    with opening as candidate:
         return check_candidate(candidate, reference, name, **checks)
 
 

@@ -27,11 +27,13 @@ from toolkit.errors import (
     UsageError,
 )
 from toolkit.examples import sample
-from toolkit.inference.isolated import IsolatedSession
+from toolkit.inference.isolated import IsolatedSession, awaiting
 from toolkit.latency import measure, typical_sizes
 from toolkit.model import LoadedModel, held_to
 from toolkit.narrowing import in_one_line, narrowed
 from toolkit.optimize.normalize import normalize
+from toolkit.parity import cases
+from toolkit.parity.ahead import ask_ahead
 from toolkit.parity.reference import Reference
 from toolkit.parity.results import ParityReport
 from toolkit.pipeline.held import check_artifact
@@ -48,6 +50,10 @@ _FINER = {"onnxport-precise": "onnxport"}
 
 BUDGET = 10.0
 """Seconds for the check of a candidate, where nobody says how many."""
+
+SHARE = 0.25
+"""Of the time that the export took: its check ends then, where it has run the most telling cases.
+What the original answers was asked while the file was written, so many more fit than that seems."""
 
 _OTHER_OPSETS = (18, 21, 23)
 """Tried where a runtime cannot load what came out: a kernel may be missing for one version only."""
@@ -128,8 +134,8 @@ def export_model(
 ) -> Exported:
     """The first candidate that holds, at `out`; ParityError or InputError where none does.
 
-    `budget`: seconds for the check of each; None: as many as its export took, but for the first
-    cases of the plan, and `BUDGET` at most. What the exporters print goes to `log`.
+    `budget`: seconds for the check of each; None: `BUDGET`, and `SHARE` once the most telling cases
+    are done. What the exporters print goes to `log`.
     """
     versions.require_sound()
     aim = find_target(plan.target)
@@ -169,6 +175,7 @@ class _Tour:
         self._boundaries: dict[str, set[int]] = {}
         self._aim, self._log, self._listener = aim, log, listener
         self._unloadable = False
+        self._traced = sample(model.signature, model.examples)[0]
         if plan.opset and plan.opset > aim.opset:
             raise UsageError(
                 f"{aim.name} loads opset {aim.opset} at most, not {plan.opset}",
@@ -192,17 +199,19 @@ class _Tour:
         start = time.perf_counter()
         written = start
         try:
-            artifact = self._written(name, opset, fingerprint)
-            written = time.perf_counter()
-            unsaid: dict[str, Any] = {"budget": BUDGET, "modest": written - start}
-            report = check_artifact(
-                artifact,
-                self.reference,
-                self.model.origin,
-                fail_fast=True,
-                listener=self._listener,
-                **(unsaid | dict(checks)),
-            )
+            with awaiting(self.out.name) as worker:
+                artifact = self._written(name, opset, fingerprint, self._asked_ahead(checks))
+                written = time.perf_counter()
+                unsaid: dict[str, Any] = {"budget": BUDGET, "modest": SHARE * (written - start)}
+                report = check_artifact(
+                    artifact,
+                    self.reference,
+                    self.model.origin,
+                    worker=worker,
+                    fail_fast=True,
+                    listener=self._listener,
+                    **(unsaid | dict(checks)),
+                )
             outcome, reason, hint = ("holds" if report.holds else "differs"), report.reason, ""
         except NotApplicable as refusal:
             alone = len(self.plan.exporters) == 1
@@ -220,7 +229,9 @@ class _Tour:
         self._listener.say(f"{name} {outcome}: {reason}" + (f" ({hint})" if hint else ""))
         return None
 
-    def _written(self, name: str, opset: int, fingerprint: str) -> OnnxArtifact:
+    def _written(
+        self, name: str, opset: int, fingerprint: str, meanwhile: Iterator[None]
+    ) -> OnnxArtifact:
         exporter = plugins.exporter(name)
         folder = self.out.parent / f"{name}-{opset}"
         folder.mkdir()
@@ -237,6 +248,7 @@ class _Tour:
             log=self._log,
             timeout=self.plan.time_limit,
             memory=self.plan.memory_limit,
+            meanwhile=meanwhile,
         )
         for dim, sizes in boundaries.items():
             self._boundaries.setdefault(dim, set()).update(sizes)
@@ -245,8 +257,8 @@ class _Tour:
             weights=self.model.digest,
             exporter=name,
             opset=opset,
-            traced=sample(self.model.signature, self.model.examples)[0],
-            boundaries={dim: sorted(sizes) for dim, sizes in self._boundaries.items()},
+            traced=self._traced,
+            boundaries=self._limits(),
             stages=("exported",),
             versions=versions.installed(),
             fingerprint=fingerprint,
@@ -261,6 +273,20 @@ class _Tour:
         )
         raw.unlink(missing_ok=True)
         return artifact
+
+    def _asked_ahead(self, checks: Mapping[str, Any]) -> Iterator[None]:
+        """What the check needs that does not hang on the file."""
+        planned = cases.plan(
+            self.reference.signature,
+            traced=self._traced,
+            boundaries=self._limits(),
+            seed=checks["seed"],
+            given=self.reference.given,
+        )
+        return ask_ahead(self.reference, planned)
+
+    def _limits(self) -> dict[str, list[int]]:
+        return {dim: sorted(sizes) for dim, sizes in self._boundaries.items()}
 
     def _learn(self, refusal: OnnxportError) -> None:
         self._unloadable |= isinstance(refusal, NotLoadable)

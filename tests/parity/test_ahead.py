@@ -1,0 +1,88 @@
+"""What is asked of the original before there is a candidate, and not asked again."""
+
+import numpy as np
+import pytest
+
+from tests.parity.functions import Computes
+from toolkit.errors import InputError
+from toolkit.parity import ahead
+from toolkit.parity.ahead import ask_ahead
+from toolkit.parity.cases import plan
+from toolkit.parity.compare import compare
+from toolkit.parity.judging import Judge
+from toolkit.parity.reference import Reference
+from toolkit.parity.repeating import CASES
+from toolkit.parity.verdict import Tolerance
+from toolkit.signature import Signature
+
+SIGNATURE = Signature.parse("x: float32[batch, 3] in 0..1\nwhere batch = 1..16")
+PLANNED = plan(SIGNATURE, limit=20)
+
+
+class Original:
+    """Doubles its input, and counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        session = Computes(SIGNATURE, self)
+        self.reference = Reference(session, session)
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        self.asked += 1
+        if len(x) == 13:
+            raise InputError("13 rows")
+        return x * 2
+
+
+def test_of_a_known_case_the_original_is_not_asked_again() -> None:
+    original = Original()
+    for _ in ask_ahead(original.reference, PLANNED):
+        pass
+    accepted = [c for c in PLANNED if c.volume(SIGNATURE) != 13 * 3]
+    assert [*original.reference.known] == [c for c in accepted if c in PLANNED[CASES:]]
+    before = original.asked
+    evidence = compare(
+        Computes(SIGNATURE, lambda x: x * 2),
+        original.reference,
+        Judge(original.reference, Tolerance()),
+        accepted,
+        budget=60.0,
+    )
+    assert [r.case for r in evidence.results] == accepted
+    assert all(r.holds for r in evidence.results)
+    assert original.asked == before + 2 * CASES  # in both precisions
+
+
+def test_a_candidate_is_judged_by_what_is_known() -> None:
+    original = Original()
+    for _ in ask_ahead(original.reference, PLANNED):
+        pass
+    case = next(c for c in original.reference.known if c.fill == "uniform")
+    evidence = compare(
+        Computes(SIGNATURE, lambda x: x * 2.1),
+        original.reference,
+        Judge(original.reference, Tolerance()),
+        [case],
+        budget=60.0,
+    )
+    assert [r.holds for r in evidence.results] == [False]
+
+
+def test_what_is_kept_fits_its_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = 3 * 4 * 3  # of float32, as it goes in and as it comes out of both
+    monkeypatch.setattr(ahead, "ROOM", 20 * row)
+    original = Original()
+    for _ in ask_ahead(original.reference, PLANNED):
+        pass
+    rows = [len(known.feeds["x"]) for known in original.reference.known.values()]
+    assert 0 < sum(rows) <= 20
+
+
+def test_cases_that_may_never_be_reached_are_left_where_they_take_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ahead, "STEP", 0.0)
+    original = Original()
+    for _ in ask_ahead(original.reference, PLANNED):
+        pass
+    assert set(original.reference.known) < set(PLANNED[: ahead.ENOUGH])

@@ -1,0 +1,55 @@
+"""What is expected of the first cases, asked while the candidate is still being made.
+
+An exporter works on one core for seconds, and what the original answers does not hang on its file.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from math import inf
+
+from toolkit.errors import OnnxportError
+from toolkit.parity.cases import Case
+from toolkit.parity.pacing import ENOUGH, Clock
+from toolkit.parity.reference import Known, Reference
+from toolkit.parity.repeating import CASES
+
+ROOM = 256 << 20
+"""Bytes of inputs and outputs that are kept, for all candidates of a model."""
+
+
+STEP = 0.5
+"""Seconds that a case may take which the check may never reach: the candidate waits for it."""
+
+
+def ask_ahead(reference: Reference, cases: Sequence[Case]) -> Iterator[None]:
+    """One case a step, in their order, into `reference.known`.
+
+    Left to the check are those that it repeats to see their noise, that the original refuses, and
+    beyond `ENOUGH` those that seem to take more than `STEP`.
+    """
+    kept = sum(_size(known) for known in reference.known.values())
+    clock = Clock(inf)
+    for number, case in enumerate(cases[CASES:], CASES):
+        volume = case.volume(reference.signature)
+        if case in reference.known or (number >= ENOUGH and clock.expects(volume) > STEP):
+            continue
+        start = time.perf_counter()
+        try:
+            feeds = case.feeds(reference.signature, reference.given)
+            expected = reference.expect_once(feeds)
+        except OnnxportError:
+            continue
+        known = Known(feeds, expected, time.perf_counter() - start)
+        kept += _size(known)
+        if kept > ROOM:
+            return
+        clock.record(volume, known.seconds)
+        reference.known[case] = known
+        yield
+
+
+def _size(known: Known) -> int:
+    arrays = (known.feeds, known.expected.plain, known.expected.truth)
+    return sum(array.nbytes for named in arrays for array in named.values())
