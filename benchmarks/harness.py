@@ -42,7 +42,7 @@ def without_processes() -> None:
     from toolkit.pipeline import candidates
 
     @contextmanager
-    def here(artifact: Any, *, runtime: str, device: str) -> Iterator[Any]:
+    def here(artifact: Any, *, runtime: str, device: str, **_: Any) -> Iterator[Any]:
         yield plugins.runtime(runtime).load(artifact, device)
 
     vars(candidates)["IsolatedSession"] = here
