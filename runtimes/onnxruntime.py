@@ -6,44 +6,27 @@ library is missing, and nothing falls back in silence.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import io
 import re
 import tempfile
 from collections.abc import Collection, Mapping
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime as ort
 
+from runtimes import cuda
+from runtimes.newest import newest
+from runtimes.opening import opened, reason
 from toolkit.artifact import OnnxArtifact
 from toolkit.dtypes import DTYPES, numpy_dtype
-from toolkit.errors import InputError, MissingError, NotLoadable
+from toolkit.errors import InputError
 from toolkit.memory import give_back
 from toolkit.plugins import Availability
 from toolkit.quiet import printing_to
 
 if TYPE_CHECKING:
     from toolkit.model import LoadedModel
-
-CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
-_PACKAGES = {
-    "libcublas": "nvidia-cublas",
-    "libcublasLt": "nvidia-cublas",
-    "libcudart": "nvidia-cuda-runtime",
-    "libcudnn": "nvidia-cudnn-cu13",
-    "libcufft": "nvidia-cufft",
-    "libcurand": "nvidia-curand",
-    "libnvrtc": "nvidia-cuda-nvrtc",
-}
-"""The pip package that carries each library which the CUDA provider of onnxruntime 1.31 loads."""
-
-
-_CURE = "pip install 'onnxruntime-gpu[cuda,cudnn]' nvidia-cublas; the driver must know CUDA 13"
-
 
 LARGE = 256 << 20
 """Bytes of a file above which memory goes back after each run: activations as large as weights."""
@@ -78,7 +61,7 @@ class OnnxRuntime:
     levels = tuple(_LEVELS)
 
     def availability(self) -> Availability:
-        problem = _cuda_problem()
+        problem = cuda.problem()
         if problem is None:
             return Availability(("cuda", "cpu"), {})
         return Availability(("cpu",), {"cuda": problem})
@@ -87,7 +70,7 @@ class OnnxRuntime:
         if not isinstance(subject, OnnxArtifact):
             raise InputError(f"'{subject.origin}' is not an ONNX file", "export it first")
         device = "cpu" if device == "cpu" else self.availability().require(device)
-        return OnnxRuntimeSession(subject, device, _session(subject.path, device, self.level))
+        return OnnxRuntimeSession(subject, device, opened(subject.path, device, self.level))
 
     def optimizers(self, subject: OnnxArtifact, device: str) -> tuple[str, ...]:
         """By ONNX Runtime's own log, which says of each whether it modified the graph.
@@ -100,7 +83,7 @@ class OnnxRuntime:
             with printing_to(log):
                 ort.set_default_logger_severity(1)
                 try:
-                    _session(subject.path, device, self.level, severity=1)
+                    opened(subject.path, device, self.level, severity=1)
                 finally:
                     ort.set_default_logger_severity(2)
             found = dict.fromkeys(_MODIFIED.findall(log.read_text(errors="replace")))
@@ -110,12 +93,12 @@ class OnnxRuntime:
         self, subject: OnnxArtifact, device: str, level: str, without: Collection[str] = ()
     ) -> OnnxRuntimeSession:
         """See `toolkit.plugins.Optimizing`."""
-        session = _session(subject.path, device, _LEVELS[level], without=without)
+        session = opened(subject.path, device, _LEVELS[level], without=without)
         return OnnxRuntimeSession(subject, device, session)
 
     def newest(self) -> tuple[int, int]:
         """The newest opset and IR version of which it loads a file: tried, once a process."""
-        return _newest()
+        return newest()
 
 
 class Unoptimized(OnnxRuntime):
@@ -152,7 +135,7 @@ class OnnxRuntimeSession:
             else:
                 arrays = self._session.run(self._outputs, dict(feeds), self._options)
         except Exception as error:
-            raise InputError(f"ONNX Runtime: {_reason(error)}", _shapes(feeds)) from error
+            raise InputError(f"ONNX Runtime: {reason(error)}", _shapes(feeds)) from error
         if self._large:
             give_back()
         return dict(zip(self._outputs, arrays, strict=True))
@@ -176,7 +159,7 @@ class OnnxRuntimeSession:
                 binding.bind_output(name, self.device if name in keep else "cpu")
             self._session.run_with_iobinding(binding)
         except Exception as error:
-            raise InputError(f"ONNX Runtime: {_reason(error)}", _shapes(feeds)) from error
+            raise InputError(f"ONNX Runtime: {reason(error)}", _shapes(feeds)) from error
         values = dict(zip(self._outputs, binding.get_outputs(), strict=True))
         arrays = {name: value.numpy() for name, value in values.items() if name not in keep}
         return arrays, {name: value for name, value in values.items() if name in keep}
@@ -190,7 +173,7 @@ class OnnxRuntimeSession:
         types = tuple(value.element_type() for value in state.values())
         if types not in self._gathers:
             level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-            self._gathers[types] = _session(_gather(types), self.device, level)
+            self._gathers[types] = opened(_gather(types), self.device, level)
         binding = self._gathers[types].io_binding()
         binding.bind_ortvalue_input("rows", ort.OrtValue.ortvalue_from_numpy(rows))
         for number, value in enumerate(state.values()):
@@ -198,33 +181,6 @@ class OnnxRuntimeSession:
             binding.bind_output(f"y{number}", self.device)
         self._gathers[types].run_with_iobinding(binding)
         return dict(zip(state, binding.get_outputs(), strict=True))
-
-
-@cache
-def _newest() -> tuple[int, int]:
-    """It has no API for this: tiny files of rising versions are loaded until one is refused."""
-    opset, ir_version = 17, 8
-    while _loads(opset + 1, 8):
-        opset += 1
-    while _loads(17, ir_version + 1):
-        ir_version += 1
-    return opset, ir_version
-
-
-def _loads(opset: int, ir_version: int) -> bool:
-    from onnx import TensorProto, helper
-
-    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")
-    graph = helper.make_graph([helper.make_node("Abs", ["x"], ["y"])], "tiny", [x], [y])
-    imports = [helper.make_opsetid("", opset)]
-    model = helper.make_model(graph, opset_imports=imports, ir_version=ir_version)
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    try:
-        ort.InferenceSession(model.SerializeToString(), options, providers=[CPU])
-    except Exception:
-        return False
-    return True
 
 
 def _gather(types: tuple[int, ...]) -> bytes:
@@ -241,103 +197,6 @@ def _gather(types: tuple[int, ...]) -> bytes:
     opset = helper.make_opsetid("", 17)
     model = helper.make_model(graph, opset_imports=[opset], ir_version=8)
     return bytes(model.SerializeToString())
-
-
-def _session(
-    model: Path | bytes,
-    device: str,
-    level: Any,
-    *,
-    without: Collection[str] = (),
-    severity: int = 3,
-) -> ort.InferenceSession:
-    """`severity` 3: errors only, as warnings about shapes are the parity check's to make."""
-    options = ort.SessionOptions()
-    options.graph_optimization_level = level
-    options.log_severity_level = severity
-    if device == "cpu":
-        return _loaded(model, options, [CPU], without)
-    # TF32 is on by default and costs 13 bits of each product: a parity check could not pass.
-    cuda = (CUDA, {"use_tf32": "0"})
-    options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-    with contextlib.suppress(InputError):
-        return _loaded(model, options, [cuda], without)
-    # Shape arithmetic belongs on the CPU and then needs its provider; CUDA must still come first.
-    options.add_session_config_entry("session.disable_cpu_ep_fallback", "0")
-    session = _loaded(model, options, [cuda, CPU], without)
-    if session.get_providers()[0] != CUDA:
-        raise MissingError("ONNX Runtime fell back to the CPU", "see `onnxport doctor`")
-    return session
-
-
-def _loaded(
-    model: Path | bytes,
-    options: ort.SessionOptions,
-    providers: list[Any],
-    without: Collection[str] = (),
-) -> ort.InferenceSession:
-    source, name = (str(model), model.name) if isinstance(model, Path) else (model, "its helper")
-    try:
-        return ort.InferenceSession(
-            source, options, providers=providers, disabled_optimizers=set(without)
-        )
-    except Exception as error:
-        raise NotLoadable(
-            f"ONNX Runtime {ort.__version__} cannot load '{name}': {_reason(error)}",
-            "`onnxport inspect` shows its opset and operators",
-        ) from error
-
-
-@cache
-def _cuda_problem() -> tuple[str, str] | None:
-    """Why the CUDA provider does not work here and how to mend it; None where it works."""
-    if CUDA not in ort.get_available_providers():
-        return (
-            "this ONNX Runtime is a build without CUDA",
-            "pip uninstall -y onnxruntime; pip install --force-reinstall onnxruntime-gpu",
-        )
-    try:
-        ctypes.CDLL("libcuda.so.1" if hasattr(ctypes, "RTLD_GLOBAL") else "nvcuda.dll")
-    except OSError:
-        return ("this machine has no NVIDIA driver (libcuda is missing)", "use --device cpu")
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(Exception):
-        ort.preload_dlls()  # finds the nvidia-* wheels beside it; prints, never raises
-    return _missing_library() or _failing_session()
-
-
-def _missing_library() -> tuple[str, str] | None:
-    folder = Path(ort.__file__).parent / "capi"
-    try:
-        for name in ("libonnxruntime_providers_shared.so", "libonnxruntime_providers_cuda.so"):
-            if (folder / name).exists():
-                ctypes.CDLL(str(folder / name), ctypes.RTLD_GLOBAL)
-    except OSError as error:
-        found = re.match(r"(lib\w+?)[.\-]\S*", str(error))
-        if found and found[1] in _PACKAGES:
-            return (
-                f"CUDA library {found[0]} is missing".replace(":", ""),
-                f"pip install {_PACKAGES[found[1]]}",
-            )
-    return None
-
-
-def _failing_session() -> tuple[str, str] | None:
-    """Open a tiny session on the GPU: the only sure sign that the provider works."""
-    from onnx import TensorProto, helper
-
-    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
-    out = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
-    graph = helper.make_graph([helper.make_node("Add", ["x", "x"], ["y"])], "g", [value], [out])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    try:
-        session = ort.InferenceSession(model.SerializeToString(), options, providers=[CUDA])
-        session.run(None, {"x": np.ones(1, np.float32)})
-        works = session.get_providers()[0] == CUDA
-    except Exception as error:
-        return (f"the CUDA provider fails: {_reason(error)}", _CURE)
-    return None if works else ("the CUDA provider does not load", _CURE)
 
 
 def _ort_values(feeds: Mapping[str, np.ndarray]) -> dict[str, ort.OrtValue]:
@@ -359,11 +218,6 @@ def _numpy(value: ort.OrtValue) -> np.ndarray:
 
     tensor = torch.utils.dlpack.from_dlpack(value._ortvalue.to_dlpack())
     return tensor.view(torch.int16).numpy().view(numpy_dtype("bfloat16"))
-
-
-def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : ", "", text)[:300]
 
 
 def _shapes(feeds: Mapping[str, np.ndarray]) -> str:

@@ -6,7 +6,8 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from runtimes.onnxruntime import CPU, OnnxRuntime, Unoptimized
+from runtimes.onnxruntime import OnnxRuntime, Unoptimized
+from runtimes.opening import CPU
 from tests import models
 from tests.graphs import saved
 from toolkit import examples, source

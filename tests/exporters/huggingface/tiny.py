@@ -6,7 +6,15 @@ import transformers
 
 TEXT = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
 BERT = {**TEXT, "intermediate_size": 32, "vocab_size": 50, "max_position_embeddings": 40}
-T5 = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 2, "vocab_size": 50}
+T5 = {
+    "d_model": 16,
+    "d_kv": 8,
+    "d_ff": 32,
+    "num_layers": 2,
+    "num_heads": 2,
+    "vocab_size": 50,
+    "decoder_start_token_id": 0,
+}
 BART = {
     "d_model": 16,
     **{f"{side}_layers": 2 for side in ("encoder", "decoder")},
@@ -26,7 +34,7 @@ CONFIGS: dict[str, Any] = {
         **BERT, num_key_value_heads=1, architectures=["LlamaForCausalLM"]
     ),
     "t5": lambda: transformers.T5Config(
-        **T5, decoder_start_token_id=0, architectures=["T5ForConditionalGeneration"]
+        **T5, architectures=["T5ForConditionalGeneration"]
     ),
     "bart": lambda: transformers.BartConfig(
         **BART, **WORDS, architectures=["BartForConditionalGeneration"]
