@@ -11,29 +11,29 @@ from math import inf
 
 from toolkit.errors import OnnxportError
 from toolkit.parity.cases import Case
-from toolkit.parity.pacing import ENOUGH, Clock
+from toolkit.parity.pacing import ENOUGH, Clock, Room
 from toolkit.parity.reference import Known, Reference
 from toolkit.parity.repeating import CASES
 
 ROOM = 256 << 20
 """Bytes of inputs and outputs that are kept, for all candidates of a model."""
 
-
 STEP = 0.5
 """Seconds that a case may take which the check may never reach: the candidate waits for it."""
 
 
-def ask_ahead(reference: Reference, cases: Sequence[Case]) -> Iterator[None]:
+def ask_ahead(reference: Reference, cases: Sequence[Case], budget: float) -> Iterator[None]:
     """One case a step, in their order, into `reference.known`.
 
-    Left to the check are those that it repeats to see their noise, that the original refuses, and
-    beyond `ENOUGH` those that seem to take more than `STEP`.
+    Left to the check are those that it repeats to see their noise, that the original refuses, for
+    which there is no room, and that seem to take too long: `budget` seconds, or `STEP` beyond
+    `ENOUGH`.
     """
     kept = sum(_size(known) for known in reference.known.values())
-    clock = Clock(inf)
+    clock, room = Clock(inf), Room()
     for number, case in enumerate(cases[CASES:], CASES):
-        volume = case.volume(reference.signature)
-        if case in reference.known or (number >= ENOUGH and clock.expects(volume) > STEP):
+        volume, longest = case.volume(reference.signature), budget if number < ENOUGH else STEP
+        if clock.expects(volume) > longest or not room.allows(volume) or case in reference.known:
             continue
         start = time.perf_counter()
         try:
@@ -46,6 +46,7 @@ def ask_ahead(reference: Reference, cases: Sequence[Case]) -> Iterator[None]:
         if kept > ROOM:
             return
         clock.record(volume, known.seconds)
+        room.record(volume, sum(a.nbytes for a in expected.plain.values()))
         reference.known[case] = known
         yield
 

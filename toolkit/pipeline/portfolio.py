@@ -283,7 +283,7 @@ class _Tour:
             seed=checks["seed"],
             given=self.reference.given,
         )
-        return ask_ahead(self.reference, planned)
+        return ask_ahead(self.reference, planned, checks.get("budget", BUDGET))
 
     def _limits(self) -> dict[str, list[int]]:
         return {dim: sorted(sizes) for dim, sizes in self._boundaries.items()}
