@@ -241,14 +241,15 @@ def _warm_up() -> None:
     from toolkit.pipeline.references import reference_model
 
     torch.set_num_threads(1)
-    fresh = functools.cache(ONNXRegistry.from_torchlib.__func__)  # type: ignore[attr-defined]
+    registries: Any = ONNXRegistry
+    fresh = functools.cache(registries.from_torchlib.__func__)
 
     def from_torchlib(kind: Any, opset_version: int = 20) -> Any:
         registry = copy.copy(fresh(kind, opset_version))
         registry.functions = {op: list(found) for op, found in registry.functions.items()}
         return registry
 
-    ONNXRegistry.from_torchlib = classmethod(from_torchlib)  # type: ignore[assignment,method-assign]
+    registries.from_torchlib = classmethod(from_torchlib)
     operators = functools.cache(utils._collect_all_valid_cia_ops)
     for module in (utils, exported_program):
         vars(module)["_collect_all_valid_cia_ops"] = lambda: set(operators())

@@ -23,7 +23,10 @@ def opened(
     without: Collection[str] = (),
     severity: int = 3,
 ) -> ort.InferenceSession:
-    """`severity` 3: errors only, as warnings about shapes are the parity check's to make."""
+    """Raises NotLoadable where the file is refused, MissingError where another device would run it.
+
+    `severity` 3: errors only, as warnings about shapes are the parity check's to make.
+    """
     options = ort.SessionOptions()
     options.graph_optimization_level = level
     options.log_severity_level = severity
@@ -61,5 +64,6 @@ def _loaded(
 
 
 def reason(error: Exception) -> str:
+    """What ONNX Runtime says, on one line and without its error codes."""
     text = " ".join(str(error).split())
     return re.sub(r"^\[ONNXRuntimeError\] : \d+ : ", "", text)[:300]

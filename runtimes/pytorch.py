@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from toolkit.model import LoadedModel, refusal, to_array, to_tensor
 from toolkit.parity.operators import Told
 from toolkit.parity.repeating import AGAIN, ONE_THREAD, TF32
 from toolkit.plugins import Availability
+from toolkit.threads import torch_threads
 
 COPIED = 256 << 20
 """Bytes of weights up to which the float64 reference is a copy of the module, which is faster."""
@@ -142,7 +144,9 @@ class PyTorchSession:
         found: dict[str, Callable[[], AbstractContextManager[None]]] = {AGAIN: nullcontext}
         if self.device != "cpu":
             return {**found, TF32: _with_tf32}
-        return {**found, ONE_THREAD: _on_one_thread} if torch.get_num_threads() > 1 else found
+        if torch.get_num_threads() == 1:
+            return found
+        return {**found, ONE_THREAD: partial(torch_threads, 1)}
 
     @contextmanager
     def moved(self, ulps: float, rng: np.random.Generator, together: int = 0) -> Iterator[None]:
@@ -268,16 +272,6 @@ def _kept(signs: np.ndarray, ulps: float) -> Callable[[torch.Tensor], None]:
 def _unpacked(bits: np.ndarray, count: int) -> np.ndarray:
     ups: np.ndarray = np.unpackbits(bits, count=count).astype(np.int8) * 2 - 1
     return ups
-
-
-@contextmanager
-def _on_one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -114,7 +114,7 @@ def following(
 
 class _Recorder(TorchDispatchMode):
     def __init__(self, wanted: tuple[str, str, int] | None = None) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # torch has no types for it
         self.call: Call | None = None
         self._wanted = wanted
         self.found: list[Recorded] = []

@@ -17,14 +17,15 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 from toolkit.crash import described, died, translated
 from toolkit.isolation import die_with_parent, limit_memory
 from toolkit.quiet import printing_to
+from toolkit.threads import one_thread_less
 
 
 def call(
@@ -125,7 +126,7 @@ def _serve(function: Callable[[], Any], pipe: int, log: Path, memory: int | None
 def _read(pipe: int, timeout: float | None, meanwhile: Iterable[None]) -> tuple[bytes, bool]:
     """All that comes until the other end is closed, and whether the time ran out before that."""
     text, end = b"", None if timeout is None else time.monotonic() + timeout
-    with _leaving_a_core():
+    with one_thread_less() if meanwhile else nullcontext():
         for _ in meanwhile:
             if select.select([pipe], [], [], 0)[0] or (end is not None and time.monotonic() > end):
                 break
@@ -137,21 +138,6 @@ def _read(pipe: int, timeout: float | None, meanwhile: Iterable[None]) -> tuple[
         if not chunk:
             return text, False
         text += chunk
-
-
-@contextmanager
-def _leaving_a_core() -> Iterator[None]:
-    """For the copy: where threads outnumber cores, those of OpenMP wait for each other busily."""
-    torch = sys.modules.get("torch")
-    if torch is None:
-        yield
-        return
-    threads = torch.get_num_threads()
-    torch.set_num_threads(max(1, threads - 1))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _data_segment() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -21,10 +22,10 @@ def cases() -> Iterator[Case]:
             yield Case(f"{info.name}/{number}", partial(_build, info, number))
 
 
-def _samples(info: object) -> list[object]:
+def _samples(info: Any) -> list[Any]:
     torch.manual_seed(0)
     try:
-        samples: list[object] = info.module_inputs_func(  # type: ignore[attr-defined]
+        samples: list[Any] = info.module_inputs_func(
             info, device="cpu", dtype=torch.float32, requires_grad=False, training=False
         )
     except Exception:  # a module for CUDA only
@@ -32,11 +33,11 @@ def _samples(info: object) -> list[object]:
     return [s for s in samples if getattr(s, "forward_input", None) is not None]
 
 
-def _build(info: object, number: int) -> tuple[nn.Module, Signature]:
+def _build(info: Any, number: int) -> tuple[nn.Module, Signature]:
     sample = _samples(info)[number]
     torch.manual_seed(0)
-    made = sample.constructor_input  # type: ignore[attr-defined]
-    module = info.module_cls(*made.args, **made.kwargs).eval()  # type: ignore[attr-defined]
-    given = sample.forward_input  # type: ignore[attr-defined]
+    made = sample.constructor_input
+    module = info.module_cls(*made.args, **made.kwargs).eval()
+    given = sample.forward_input
     call = Call(module, given.args, given.kwargs).eval()
     return call, call.signature()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,11 +51,11 @@ def cases() -> Iterator[Case]:
 
 
 def _build(
-    info: object, number: int, seeds: tuple[int, ...]
+    info: Any, number: int, seeds: tuple[int, ...]
 ) -> tuple[nn.Module, Signature] | tuple[nn.Module, Signature, list[dict[str, Tensor]]]:
     call = _call(info, number, SHOWN[0])
     signature = call.signature()
-    name = info.name  # type: ignore[attr-defined]
+    name = info.name
     if name not in IN_ORDER + REGULAR + TIES and _can_be_redrawn(call, signature):
         return call, signature
     others = [_call(info, number, seed) for seed in seeds]
@@ -67,19 +68,19 @@ def _build(
     return call, data, shown
 
 
-def _call(info: object, number: int, seed: int) -> Call:
+def _call(info: Any, number: int, seed: int) -> Call:
     """The number-th sample whose tensors and results have elements: others prove nothing."""
     torch.manual_seed(seed)
-    samples = info.sample_inputs("cpu", torch.float32, requires_grad=False)  # type: ignore[attr-defined]
+    samples = info.sample_inputs("cpu", torch.float32, requires_grad=False)
     found = next(islice(filter(None, (_telling(info, s) for s in samples)), number, None), None)
     if found is None:
         raise LookupError(f"there are fewer than {number + 1} samples of tensors with elements")
     return found
 
 
-def _telling(info: object, sample: object) -> Call | None:
-    arguments = (sample.input, *sample.args)  # type: ignore[attr-defined]
-    call = Call(info.op, arguments, sample.kwargs).eval()  # type: ignore[attr-defined]
+def _telling(info: Any, sample: Any) -> Call | None:
+    arguments = (sample.input, *sample.args)
+    call = Call(info.op, arguments, sample.kwargs).eval()
     if not call.tensors or not all(t.numel() for t in call.tensors):
         return None
     try:

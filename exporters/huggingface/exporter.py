@@ -40,7 +40,7 @@ class Transformers:
         }
         config = OnnxConfig(dynamic=True, dynamic_shapes=shapes, opset_version=opset)
         try:
-            exporter: Any = OnnxExporter()  # type: ignore[no-untyped-call]
+            exporter: Any = OnnxExporter()
             given = dict(zip(names, tensors, strict=True))
             program, _ = exporter.export_program(_Named(model).eval(), given, config)
             _rename(program.graph.inputs, [s.name for s in inputs])

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -139,15 +139,15 @@ def _contrastive(model: nn.Module) -> bool:
 
 
 def text_config(model: nn.Module) -> Any:
-    return model.config.get_text_config()  # type: ignore[operator, union-attr]
+    return cast("Any", model).config.get_text_config()
 
 
 def vocabulary(model: nn.Module) -> int:
     """How many tokens there are to look up."""
     size = int(getattr(text_config(model), "vocab_size", 0) or 0)
     try:
-        table = getattr(model.get_input_embeddings(), "num_embeddings", 0)  # type: ignore[operator]
-    except (NotImplementedError, AttributeError):
+        table = getattr(cast("Any", model).get_input_embeddings(), "num_embeddings", 0)
+    except (NotImplementedError, AttributeError):  # of a model without words
         table = 0
     return min(filter(None, (size, table)), default=0)
 

@@ -9,7 +9,7 @@ graph also computes keys and values of the cross-attention, so that no step comp
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -262,7 +262,7 @@ def _generation(model: nn.Module, ranges: Ranges) -> Generation:
 
 def _width(model: nn.Module) -> int:
     """How many tokens are scored: it may be more than there are (Marian), or fewer."""
-    head: Any = model.get_output_embeddings()  # type: ignore[operator]
+    head: Any = cast("Any", model).get_output_embeddings()
     return int(getattr(head, "out_features", 0) or vocabulary(model))
 
 
@@ -303,7 +303,7 @@ def _cache(pairs: Pairs) -> Any:
 
     cache = DynamicCache()
     for keys, values in pairs:
-        layer: Any = DynamicLayer()  # type: ignore[no-untyped-call]
+        layer: Any = DynamicLayer()
         layer.keys, layer.values, layer.is_initialized = keys, values, True
         layer.dtype, layer.device = keys.dtype, keys.device
         cache.layers.append(layer)

@@ -127,7 +127,7 @@ def average_by(
 ) -> Tensor:
     """Average pooling whose sums are divided by a number that is given; any other is left alone."""
     if divisor_override is None:
-        return NotImplemented  # type: ignore[no-any-return]
+        return NotImplemented  # type: ignore[no-any-return]  # mypy knows it of operators only
     kernel, pads = _each(kernel_size, axes), _each(padding, axes)
     strides = _each(stride, axes) if stride else kernel
     more = [step - 1 if ceil_mode else 0 for step in strides]

@@ -49,14 +49,14 @@ def errors(reference: np.ndarray, candidate: np.ndarray) -> np.ndarray:
     return off
 
 
-def max_rel(errors: np.ndarray, reference: np.ndarray) -> float:
+def max_rel(off: np.ndarray, reference: np.ndarray) -> float:
     """max |r - c| / |r| where r is not 0; where it is, c counts as infinitely far unless 0 too."""
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        found = np.divide(errors, np.abs(reference), out=np.zeros_like(errors), where=errors != 0.0)
+        found = np.divide(off, np.abs(reference), out=np.zeros_like(off), where=off != 0.0)
     return float(found.max(initial=0.0))
 
 
-def max_ulps(errors: np.ndarray, reference: np.ndarray, dtype: str) -> float:
+def max_ulps(off: np.ndarray, reference: np.ndarray, dtype: str) -> float:
     """max |r - c| / ulp(r), in the precision of a floating dtype.
 
     ulp(r) = 2^floor(log2 |r|) times epsilon, and that of the smallest normal number below it
@@ -65,7 +65,7 @@ def max_ulps(errors: np.ndarray, reference: np.ndarray, dtype: str) -> float:
     with np.errstate(invalid="ignore"):
         _, exponent = np.frexp(np.maximum(np.abs(reference), smallest_normal(dtype)))
         ulp = np.ldexp(epsilon(dtype), exponent - 1)
-        return float((errors / ulp).max(initial=0.0))
+        return float((off / ulp).max(initial=0.0))
 
 
 def top_agreement(

@@ -12,7 +12,6 @@ _COPIES = 6
 """An output is there in the model's own precision, in float64 which is twice as wide, in the
 candidate's process, on the way from there, and as it comes."""
 
-
 ENOUGH = 16
 """Cases that are run in any case within a budget. A plan begins with the most telling ones: as many
 hold 1 and either end of three dimensions, and half of the fills."""

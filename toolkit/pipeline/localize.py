@@ -146,7 +146,7 @@ def _simplest(failing: Sequence[Case], reference: Reference) -> Iterator[Case]:
     signature = reference.signature
 
     def volume(case: Case) -> int:
-        return sum(a.size for a in case.feeds(signature, reference.given).values())
+        return case.volume(signature)
 
     case = min(failing, key=lambda c: (volume(c), str(c)))
     if case.fill != GIVEN:

@@ -258,7 +258,7 @@ class _Tour:
             exporter=name,
             opset=opset,
             traced=self._traced,
-            boundaries=self._limits(),
+            boundaries=self._sizes_at_boundaries(),
             stages=("exported",),
             versions=versions.installed(),
             fingerprint=fingerprint,
@@ -279,13 +279,13 @@ class _Tour:
         planned = cases.plan(
             self.reference.signature,
             traced=self._traced,
-            boundaries=self._limits(),
+            boundaries=self._sizes_at_boundaries(),
             seed=checks["seed"],
             given=self.reference.given,
         )
         return ask_ahead(self.reference, planned, checks.get("budget", BUDGET))
 
-    def _limits(self) -> dict[str, list[int]]:
+    def _sizes_at_boundaries(self) -> dict[str, list[int]]:
         return {dim: sorted(sizes) for dim, sizes in self._boundaries.items()}
 
     def _learn(self, refusal: OnnxportError) -> None:

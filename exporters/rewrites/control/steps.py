@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ from exporters.rewrites.control.variables import Variables
 from toolkit.errors import ExportRefused
 
 
-class Loop:
+class Loop(ABC):
     """What the loops of `loops.py` have in common."""
 
     def __init__(
@@ -36,23 +37,26 @@ class Loop:
         self.step(0)
         self.first = 1
 
+    @abstractmethod
     def step(self, number: Any) -> None:
-        raise NotImplementedError
+        """Run the body once."""
 
+    @abstractmethod
     def goes_on(self, number: Any) -> Any:
-        raise NotImplementedError
+        """Is there a step of this number?"""
 
+    @abstractmethod
     def can_step(self) -> bool:
         """Is it certain that there is a first step?"""
-        raise NotImplementedError
 
     def limit(self) -> Any:
         """The number of steps, if it is known before the first."""
         return None
 
     @property
+    @abstractmethod
     def place(self) -> str:
-        raise NotImplementedError
+        """The source line that a refusal names."""
 
 
 class _Tried(NamedTuple):
