@@ -37,9 +37,13 @@ from benchmarks.mutants.judged import (
     ATOLS,
     BROKEN,
     CASES,
+    ELSEWHERE,
     EQUIVALENT,
     FOUND,
     MISSED,
+    MODULE,
+    NODE,
+    NOWHERE,
     Original,
     judged,
     unharmed,
@@ -133,11 +137,10 @@ def summary(found: list[Row], outcomes: Counter[str]) -> None:
         print(f"one case at the traced shape finds {', '.join(shares)}")
     grades = Counter(r["grade"] for r in found if "grade" in r)
     if located := sum(grades.values()):
-        near = grades["node"] + grades["module"]
+        others = ", ".join(f"{grades[g]} {g}" for g in (MODULE, ELSEWHERE, NOWHERE))
         print(
-            f"located {100 * near / located:.1f} % of {located}"
-            f" ({grades['node']} at the node or its reader, {grades['module']} in its module,"
-            f" {grades['elsewhere']} elsewhere, {grades['nowhere']} nowhere)"
+            f"located {100 * grades[NODE] / located:.1f} % of {located}"
+            f" at the node that was changed or one that reads it ({others})"
         )
     same = [r["cases"] for r in found if r["outcome"] == EQUIVALENT]
     if same:

@@ -24,7 +24,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import toolkit.model
+from runtimes.layers import of_layers
 from toolkit.model import to_array
+from toolkit.parity.landmarks import LAID_OUT
 from toolkit.parity.sketch import Sketch
 
 _TORCH = str(Path(torch.__file__).parent)
@@ -106,7 +108,7 @@ def following(
     with contextlib.ExitStack() as stack:
         for name, inner in module.named_modules():
             before = inner.register_forward_pre_hook(entering(name))
-            after = inner.register_forward_hook(leaving)
+            after = inner.register_forward_hook(leaving, with_kwargs=True)
             stack.callback(before.remove)
             stack.callback(after.remove)
         yield
@@ -120,6 +122,8 @@ class _Recorder(TorchDispatchMode):
         self.found: list[Recorded] = []
         self._count: Counter[tuple[str, str]] = Counter()
         self._stack: list[str] = [""]
+        self._time = 0
+        """The steps of what was packed last."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         operator = str(getattr(func, "overloadpacket", func)).rpartition(".")[2]
@@ -127,6 +131,11 @@ class _Recorder(TorchDispatchMode):
         near = self._wanted and self._wanted[:2] == (self._stack[-1], operator)
         called = _called(func, args, kwargs or {}) if near and not self.call else None
         result = func(*args, **(kwargs or {}))
+        if operator == "_pack_padded_sequence":
+            self._time = args[0].shape[1 if args[2] else 0]
+        if operator == "addmm" and not kwargs:
+            with torch._C._DisableTorchDispatch():
+                self.add(result - args[0], "mm")
         for tensor in tree_leaves(result):
             if isinstance(tensor, torch.Tensor):
                 self.add(tensor, operator)
@@ -160,11 +169,14 @@ class _Recorder(TorchDispatchMode):
 
         return enter
 
-    def leaving(self, module: nn.Module, _inputs: object, output: object) -> None:
+    def leaving(self, module: nn.Module, given: Any, named: Any, output: object) -> None:
         with torch._C._DisableTorchDispatch():
+            if isinstance(module, nn.RNNBase) and module.num_layers > 1:
+                for value in of_layers(module, given, named, self._time):
+                    self.add(value, "layer", line="")
             for tensor in tree_leaves(output):
                 if isinstance(tensor, torch.Tensor) and tensor.dim() > 2:
-                    self.add(tensor.transpose(0, 1), "output", line="")
+                    self.add(tensor.transpose(0, 1), LAID_OUT, line="")
         self._stack.pop()
 
 

@@ -67,6 +67,23 @@ def recurrent() -> tuple[nn.Module, str]:
     return _seeded(Recurrent), "x: float32[batch, time, 3]\nwhere batch = 1..6, time = 1..20"
 
 
+class Stacked(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = nn.GRU(3, 4, 2)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        lengths = lengths.clamp(1, x.shape[0])
+        packed = nn.utils.rnn.pack_padded_sequence(x, lengths, enforce_sorted=False)
+        return self.gru(packed)[1][-1]
+
+
+def stacked() -> tuple[nn.Module, str]:
+    """Layers of which PyTorch has one call, over sequences that it keeps without their padding."""
+    signature = "x: float32[time, batch, 3]\nlengths: int64[batch] in 1..9"
+    return _seeded(Stacked), f"{signature}\nwhere time = 1..9, batch = 1..4"
+
+
 class Tokens(nn.Module):
     def __init__(self) -> None:
         super().__init__()

@@ -38,6 +38,9 @@ ATOLS = {"1e-5": 1e-5, "1e-4": 1e-4, "1e-3": 1e-3}
 
 FOUND, MISSED, EQUIVALENT, BROKEN = "found", "missed", "equivalent", "does not load"
 
+NODE, MODULE, ELSEWHERE, NOWHERE = "node", "within its module", "elsewhere", "nowhere"
+"""How near a departure is told; NODE is the one that was changed, or one that reads it."""
+
 
 class Original:
     """A right file, and the PyTorch module that it is held against."""
@@ -90,7 +93,7 @@ def judged(original: Original, mutant: Mutant, locate: bool) -> Row:
             same, seen = equivalent(original, artifact)
             return {**row, "outcome": EQUIVALENT if same else MISSED, "cases": seen}
         row |= {"outcome": FOUND, "by": "cases" if report.failures else "weights"}
-        if locate and report.failures:
+        if locate:
             told = explained(report, artifact, original.reference, seconds=BUDGET / 2).located
             departure = told.departure if told else None
             row |= {"grade": _grade(mutant, departure), "departs": str(departure)}
@@ -102,15 +105,15 @@ def _grade(mutant: Mutant, departure: Any) -> str:
     from toolkit.optimize.naming import path
 
     if departure is None:
-        return "nowhere"
+        return NOWHERE
     changed = [n for n in mutant.model.graph.node if _names(n) & {*mutant.nodes}]
     made = {name for n in changed for name in n.output}
     readers = {n.name for n in mutant.model.graph.node if made & set(n.input)}
     if departure.node in {*(n.name for n in changed), *readers}:
-        return "node"
+        return NODE
     modules = {path(n) for n in changed} - {""}
     inside = any(f".{departure.module}".endswith(f".{m}") for m in modules)
-    return "module" if inside else "elsewhere"
+    return MODULE if inside else ELSEWHERE
 
 
 def _names(node: onnx.NodeProto) -> set[str]:

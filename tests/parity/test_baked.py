@@ -3,7 +3,7 @@
 import pytest
 
 from toolkit.parity.baked import baked
-from toolkit.parity.localize import Step
+from toolkit.parity.landmarks import Step
 
 SIZE = [
     Step("shape", "Shape", ("x",), ("shape",)),

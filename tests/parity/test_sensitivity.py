@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from toolkit.parity.localize import Landmark, Step
+from toolkit.parity.landmarks import Landmark, Step
 from toolkit.parity.located import Layer, Located
 from toolkit.parity.sensitivity import nearest, sensitivity, sqnr
 from toolkit.parity.sketch import Sketch

@@ -32,7 +32,7 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[nn.Mo
     """Small models beside the files that `export` makes of them, with their source lines."""
     folder = tmp_path_factory.mktemp("originals")
     made = {}
-    for make in (models.encoder, models.convolutional, models.recurrent):
+    for make in (models.encoder, models.convolutional, models.recurrent, models.stacked):
         model = make()
         path = folder / f"{make.__name__}.onnx"
         toolkit.export(model, path, budget=0.5, keep_trace=True)
@@ -106,6 +106,7 @@ CASES = {
     "encoder": "batch=2,tokens=3,fill=uniform,seed=0",
     "convolutional": "batch=2,h=8,w=12,fill=uniform,seed=0",
     "recurrent": "batch=2,time=3,fill=uniform,seed=0",
+    "stacked": "time=3,batch=2,fill=uniform,seed=0",
 }
 NORM = "layers.0/LayerNormalization"
 MUTANTS: list[tuple[str, str, Mutation]] = [
@@ -113,9 +114,11 @@ MUTANTS: list[tuple[str, str, Mutation]] = [
     ("encoder", NORM, attribute(NORM, "epsilon", 0.1)),
     ("encoder", "layers.0/MatMul_7", edited("layers.0.linear1.weight.T", moved)),
     ("encoder", "layers.0/MatMul_6", edited("layers.0.self_attn.out_proj.weight.T", np.transpose)),
+    ("encoder", "layers.0/Add_6", edited("layers.0.linear1.bias", np.zeros_like)),
     ("encoder", NORM, bypassed("layers.0/Add_5")),  # what reads the value that is missing
     ("convolutional", "out/Gemm", without_bias("out/Gemm")),
     ("recurrent", "lstm/LSTM", edited("lstm.R_l0", moved)),
+    ("stacked", "gru/GRU_2", attribute("gru/GRU_2", "linear_before_reset", 0)),
 ]
 
 
@@ -154,6 +157,23 @@ def test_names_the_module_and_the_users_line(
     assert found.line.startswith("tests/models.py:")
     assert report.to_dict()["located"]["departure"]["node"] == "out/Gemm"
     assert report.located.blame == ("a change since: exported again by 'onnxport' the case holds",)
+
+
+def test_what_shows_in_no_output_is_located_by_what_proves_it(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Linear(8, 8), nn.LayerNorm(8, eps=1e-12)).eval()
+    signature = "x: float32[n, 8]; where n = 1..4"
+    toolkit.export((model, signature), tmp_path / "m.onnx", budget=0.5)
+    proto = onnx.load(str(tmp_path / "m.onnx"))
+    (norm,) = (n.name for n in proto.graph.node if n.op_type == "LayerNormalization")
+    attribute(norm, "epsilon", 1e-11)(proto)
+    onnx.save(proto, str(tmp_path / "mutant.onnx"))
+    report = toolkit.check(
+        tmp_path / "mutant.onnx", against=model, signature=signature, budget=2.0, explain=True
+    )
+    assert not report.failures
+    assert report.located
+    assert report.located.departure
+    assert (report.located.departure.node, report.located.departure.module) == (norm, "1")
 
 
 def renamed(model: ModelProto) -> None:
@@ -253,7 +273,7 @@ def test_an_exporter_that_is_wrong_itself_is_named(tmp_path: Path) -> None:
     assert blame == "the exporter 'torchscript': what it writes is wrong before any other stage"
 
 
-def test_a_refusal_of_the_runtime_names_its_node(tmp_path: Path) -> None:
+def test_where_a_value_does_not_fit_the_size_that_was_baked_is_named(tmp_path: Path) -> None:
     model, signature = models.parsed(models.encoder())
     sizes = {"batch": 1, "tokens": 5}
     path = traced(model, signature, sizes, tmp_path / "m.onnx", dynamo=False)
@@ -266,9 +286,29 @@ def test_a_refusal_of_the_runtime_names_its_node(tmp_path: Path) -> None:
     )
     assert "Name:" in report.reason
     assert report.located
+    departure = report.located.departure
+    assert departure
+    assert departure.module == "layers.0.self_attn"
+    (constant,) = (n for n in onnx.load(str(path)).graph.node if n.name == departure.node)
+    assert onnx.numpy_helper.to_array(constant.attribute[0].t).item() == sizes["tokens"]
+
+
+def test_a_refusal_of_the_runtime_names_its_node(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    signature = "x: float32[n, 3]; where n = 1..4"
+    toolkit.export((nn.Linear(3, 3).eval(), signature), path, budget=1.0)
+    proto = onnx.load(str(path))
+    (gemm,) = (n for n in proto.graph.node if n.op_type == "Gemm")
+    gemm.input[0], gemm.input[1] = gemm.input[1], gemm.input[0]
+    onnx.save(proto, str(path))
+    case = "n=4,fill=uniform,seed=0"
+    report = toolkit.check(
+        path, against=nn.Linear(3, 3).eval(), signature=signature, case=case, explain=True
+    )
+    assert gemm.name in report.reason
+    assert report.located
     assert report.located.departure
-    assert report.located.departure.node in report.reason
-    assert report.located.departure.module
+    assert report.located.departure.node == gemm.name
 
 
 class Strided(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from toolkit.parity.localize import Step
+from toolkit.parity.landmarks import Step
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from toolkit.optimize.naming import listed, path
 from toolkit.optimize.traces import CLASSES, TRACE
-from toolkit.parity.localize import Step
+from toolkit.parity.landmarks import Step
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto

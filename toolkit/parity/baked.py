@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from toolkit.parity.localize import Step
+from toolkit.parity.landmarks import Step
 
 _MADE = frozenset({"Constant", "ConstantOfShape", "Identity", "Range"})
 """What is left over constants on purpose: zeros and counts of a fixed size."""

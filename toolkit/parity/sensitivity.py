@@ -8,7 +8,8 @@ from math import inf, log10
 
 import numpy as np
 
-from toolkit.parity.localize import Landmark, Step, agree
+from toolkit.parity.landmarks import Landmark, Step
+from toolkit.parity.likeness import agree
 from toolkit.parity.located import Layer
 from toolkit.parity.sketch import Sketch, apart
 

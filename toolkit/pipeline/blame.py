@@ -12,7 +12,8 @@ from toolkit.artifact import OnnxArtifact
 from toolkit.inference.intermediates import values
 from toolkit.inference.optimizations import Optimizations
 from toolkit.parity.bisect import culprits
-from toolkit.parity.localize import Step, steepest
+from toolkit.parity.landmarks import Step
+from toolkit.parity.localize import steepest
 from toolkit.parity.located import Departure
 from toolkit.parity.sketch import Sketch
 from toolkit.parity.verdict import Tolerance

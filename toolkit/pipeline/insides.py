@@ -17,7 +17,7 @@ from toolkit.dtypes import DTYPES, epsilon
 from toolkit.errors import OnnxportError
 from toolkit.inference.intermediates import values
 from toolkit.optimize.places import steps
-from toolkit.parity.localize import Landmark, Step
+from toolkit.parity.landmarks import Landmark, Step
 from toolkit.parity.reference import Expectation, Reference
 from toolkit.parity.sketch import Sketch
 from toolkit.parity.verdict import Tolerance
@@ -83,7 +83,8 @@ class Inside:
             if theirs in found:
                 truth = Sketch.of(expected.truth[name])
                 unit = yardstick(truth, Sketch.of(plain), str(plain.dtype))
-                if not found[theirs].within(truth, *allowed(self.tolerance, unit)):
+                near = found[theirs].within(truth, *allowed(self.tolerance, unit))
+                if not near or found[theirs].shape != truth.shape:
                     wrong.append(theirs)
         return wrong
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,11 +9,11 @@ from functools import partial
 from typing import Any
 
 from toolkit.artifact import OnnxArtifact, read_outline, read_weights
-from toolkit.errors import OnnxportError
 from toolkit.optimize.places import steps, whole_numbers
 from toolkit.parity.baked import baked
 from toolkit.parity.cases import GIVEN, Case
-from toolkit.parity.localize import Map, Step
+from toolkit.parity.landmarks import Map, Step
+from toolkit.parity.localize import departure, first, profile
 from toolkit.parity.located import Departure, Located
 from toolkit.parity.reference import Reference
 from toolkit.parity.results import ParityReport
@@ -23,11 +22,7 @@ from toolkit.parity.verdict import Tolerance
 from toolkit.parity.weights import changed
 from toolkit.pipeline import blame
 from toolkit.pipeline.insides import Arrays, Inside, left, of_file, of_module, yardstick
-
-_REFUSED = re.compile(r"Name:\s?'(?:fused )?([^']+)'")
-"""How ONNX Runtime names the node at which a run ended; one that it fused has a word before, or
-that of the fusion behind (`layers.0/MatMul_4/MatMulScaleFusion/`, `relu/Relu_nchwc`)."""
-
+from toolkit.pipeline.refused import cause, refusing
 
 SLOWEST = 32 << 20
 """Bytes of a file that are looked through in a second at the least: it is read, widened and run
@@ -70,14 +65,17 @@ def locate(
     failing = [r.case for r in report.failures if not all(j.holds for j in r.judgements)]
     end = time.perf_counter() + max(seconds, artifact.size / SLOWEST)
     tolerance = tolerance or Tolerance()
+    refused = None if failing else refusing(report, graph)
+    if refused and refused[1] is None:
+        failing = [refused[0]]  # by a node that is none of the file's: its values may tell
     if not failing:
-        refused = _refusing(report, graph)
-        if refused is None:
-            damaged = _reading_damage(report, graph, altered)
-            return Found(Located(_departure(damaged))) if damaged else None
-        case, at = refused
-        place = behind(at) or _misshapen(at, case, artifact, reference, graph, end) or at
-        return Found(Located(_departure(place), case=str(case)))
+        place, where = _reading_damage(report, graph, altered) or _told(report, graph), ""
+        if refused and (refusing_node := refused[1]):
+            place = behind(refusing_node) or cause(
+                refusing_node, refused[0], artifact, reference, graph, end
+            )
+            where = str(refused[0])
+        return Found(Located(_departure(place), case=where)) if place else None
     for case in _simplest(failing, reference):
         feeds = case.feeds(reference.signature, reference.given)
         inside = Inside(artifact, reference, feeds, tolerance)
@@ -94,24 +92,24 @@ def locate(
     fed = {name: Sketch.of(array) for name, array in inside.fed.items()}
     here = Map(inputs, graph, {**fed, **found}, marks, Tolerance().factor, named, alike)
     if wrong:
-        first = here.first(wrong, altered)
+        at = first(here, wrong, altered)
         damaged = _reading_damage(report, graph, altered)
-        if damaged and not (first and altered & {*first[0].inputs}):
-            first = damaged, None  # its own value may be too near to tell
-        departure = here.departure(*first) if first else None
-        if first and first[0] is not damaged and (constant := behind(first[0])):
-            departure = _departure(constant)
-        told = Located(departure, (), here.profile(), str(case))
-        step, meant = first or (None, None)
+        if damaged and not (at and altered & {*at[0].inputs}):
+            at = damaged, None  # its own value may be too near to tell
+        departs = departure(here, *at) if at else None
+        if at and at[0] is not damaged and (constant := behind(at[0])):
+            departs = _departure(constant)
+        told = Located(departs, (), profile(here), str(case))
+        step, meant = at or (None, None)
         return Found(told, inside, here, step, meant, original)
-    guilty, departure = _of_runtime(inside, here, end, runtime=runtime, device=report.device)
+    guilty, departs = _of_runtime(inside, here, end, runtime=runtime, device=report.device)
     blamed: tuple[str, ...] = ()
     if guilty:
         blamed = (guilty.told,)
-    elif departure:
+    elif departs:
         blamed = (f"the graph is right in float64: a kernel of {runtime} is off",)
-    told = Located(departure, blamed, here.profile(), str(case))
-    step = next((s for s in graph if departure and s.node == departure.node), None)
+    told = Located(departs, blamed, profile(here), str(case))
+    step = next((s for s in graph if departs and s.node == departs.node), None)
     return Found(told, inside, here, step, None, original, guilty)
 
 
@@ -157,39 +155,6 @@ def _simplest(failing: Sequence[Case], reference: Reference) -> Iterator[Case]:
     yield case
 
 
-def _refusing(report: ParityReport, graph: Sequence[Step]) -> tuple[Case, Step] | None:
-    """The first case that is refused at a node which the runtime names, and that node."""
-    for result in report.failures:
-        named = _REFUSED.search(result.problem)
-        known = [s for s in graph if named and s.node and named[1].startswith(s.node)]
-        if known:
-            return result.case, max(known, key=lambda s: len(s.node))
-    return None
-
-
-def _misshapen(
-    at: Step,
-    case: Case,
-    artifact: OnnxArtifact,
-    reference: Reference,
-    graph: Sequence[Step],
-    end: float,
-) -> Step | None:
-    """The node before the one that refuses of which the shape is such as the original never has."""
-    feeds = case.feeds(reference.signature, reference.given)
-    inside = Inside(artifact, reference, feeds, Tolerance())
-    try:
-        found = inside.look_before(end)
-    except OnnxportError:  # no evaluation in float64: the node that refuses is what is known
-        return None
-    fed = {name: Sketch.of(array) for name, array in inside.fed.items()}
-    marks = of_module(reference, feeds)
-    if not marks:
-        return None
-    here = Map([*fed], graph, {**fed, **found}, marks, Tolerance().factor)
-    return here.misshapen(at.inputs)
-
-
 def _reading_damage(report: ParityReport, graph: Sequence[Step], altered: set[str]) -> Step | None:
     """The first node that reads a weight of which a few elements differ (`parity.weights`)."""
     told = " ".join(report.problems)
@@ -198,6 +163,12 @@ def _reading_damage(report: ParityReport, graph: Sequence[Step], altered: set[st
             if name in altered and f"'{name.removesuffix('.T')}'" in told:
                 return step
     return None
+
+
+def _told(report: ParityReport, graph: Sequence[Step]) -> Step | None:
+    """The first node that a problem names: one that is told something else than the original."""
+    told = " ".join(report.problems)
+    return next((step for step in graph if step.node and f"'{step.node}'" in told), None)
 
 
 def _departure(step: Step) -> Departure:

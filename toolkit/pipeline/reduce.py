@@ -18,7 +18,7 @@ from toolkit.errors import InputError, OnnxportError, UsageError
 from toolkit.inference.intermediates import arrays
 from toolkit.optimize.cutting import cut, upstream
 from toolkit.optimize.places import steps
-from toolkit.parity.localize import Landmark
+from toolkit.parity.landmarks import Landmark
 from toolkit.pipeline.insides import Arrays, Inside, left
 from toolkit.pipeline.localize import Found
 from toolkit.pipeline.subjects import matched
@@ -185,9 +185,10 @@ def _part(
     """Write the nodes that lead from right values to the departing one; its wrong output."""
     assert found.map is not None
     assert found.step is not None
-    live = found.map.live()
+    live = found.map.live
     stops = live if alone else live & ({*found.map.matched} | set(inside.fed))
-    wrong = [n for n in found.step.outputs if n and (alone or n not in found.map.matched)]
+    made = [name for name in found.step.outputs if name]
+    wrong = made if alone else [n for n in made if n not in found.map.matched] or made
     files = (room / MODEL, room / INPUTS)
     return _write(inside.artifact, inside.fed, wrong[:1], stops, files, end), wrong[0]
 

@@ -15,7 +15,7 @@ from toolkit.artifact import OnnxArtifact, open_artifact, read_model
 from toolkit.inference.isolated import call_alone
 from toolkit.optimize.cutting import before, cut, upstream
 from toolkit.optimize.places import steps
-from toolkit.parity.localize import depending
+from toolkit.parity.landmarks import depending
 from toolkit.parity.sketch import Sketch
 from toolkit.parity.verdict import Tolerance
 from toolkit.pipeline.insides import allowed, yardstick
