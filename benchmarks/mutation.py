@@ -1,15 +1,17 @@
 """How good the parity check is: faulty files that it finds, right ones that it leaves alone.
 
     pip install --no-deps onnxslim==0.1.98    # one of the rewrites; nothing else needs it
-    python benchmarks/mutation.py [--each 3] [--models REGEX] [--jobs 2] [--locate]
+    python benchmarks/mutation.py [--each 3] [--models REGEX] [--jobs 2] [--locate | --only-locate]
 
 Mutants: every kind of `mutants/` at up to `--each` places of every original. One that the check
 does not find is compared with the original in float64 on 1,000 cases: where these cannot tell the
-two apart, it is equivalent, and no fault. `--locate` also asks where each departs. Beside it stands
-what peers check: one case at the traced shape, with an absolute tolerance. Right rewrites: each of
-`mutants/right.py` on every original; whatever differs there is a false alarm.
+two apart, it is equivalent, and no fault. `--locate` also asks where each departs, `--only-locate`
+nothing else, which takes a third of the time. Beside it stands what peers check: one case at the
+traced shape, with an absolute tolerance. Right rewrites: each of `mutants/right.py` on every
+original; whatever differs there is a false alarm.
 
-Results go to build/mutation/*.jsonl as they come: the same command does what is missing.
+Results go to build/mutation/*.jsonl as they come (of `--only-locate` to build/located): the same
+command does what is missing.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ from benchmarks.mutants.judged import (
     ELSEWHERE,
     EQUIVALENT,
     FOUND,
+    HOLDS,
     MISSED,
     MODULE,
     NODE,
@@ -52,7 +55,7 @@ from benchmarks.mutants.originals import originals
 from benchmarks.mutants.right import REWRITES
 from toolkit import versions
 
-RESULTS = Path("build/mutation")
+RESULTS, LOCATED = Path("build/mutation"), Path("build/located")
 ALL = "all"
 
 LIMIT = 240.0
@@ -76,13 +79,15 @@ def in_child(work: Callable[[], Row]) -> Row:
     }
 
 
-def run(original: Original, each: int, jobs: int, locate: bool) -> None:
-    done = {r["key"] for name in ("mutants", "right") for r in rows(RESULTS / f"{name}.jsonl")}
+def run(
+    original: Original, each: int, jobs: int, folder: Path, *, locate: bool, alone: bool
+) -> None:
+    done = {r["key"] for name in ("mutants", "right") for r in rows(folder / f"{name}.jsonl")}
     lock = Lock()
 
     def keep(file: str, key: str, row: Row) -> None:
         line = json.dumps({"key": key, "model": original.name, **row})
-        with lock, (RESULTS / file).open("a") as out:
+        with lock, (folder / file).open("a") as out:
             out.write(line + "\n")
 
     def one(work: tuple[str, str, Callable[[], Row], Row]) -> None:
@@ -96,8 +101,9 @@ def run(original: Original, each: int, jobs: int, locate: bool) -> None:
                 key = f"{original.name}: {kind.name}: {mutant.nodes[0]}"
                 if key not in done:
                     row = {"kind": kind.name, "nodes": mutant.nodes}
-                    yield "mutants.jsonl", key, partial(judged, original, mutant, locate), row
-        for name in REWRITES:
+                    judge = partial(judged, original, mutant, locate, alone)
+                    yield "mutants.jsonl", key, judge, row
+        for name in () if alone else REWRITES:
             key = f"{original.name}: {name}"
             if key not in done:
                 row = {"rewrite": name}
@@ -107,19 +113,22 @@ def run(original: Original, each: int, jobs: int, locate: bool) -> None:
         list(pool.map(one, todo()))
 
 
-def table() -> None:
-    found = list(rows(RESULTS / "mutants.jsonl"))
+def table(folder: Path) -> None:
+    found = list(rows(folder / "mutants.jsonl"))
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for row in found:
         real = row["outcome"] in (FOUND, MISSED)
         peers = row.get("peers", ()) if real else ()
         for kind in (row["kind"], ALL):
             counts[kind].update([row["outcome"], *peers])
-    columns = (FOUND, MISSED, *ATOLS, EQUIVALENT, BROKEN, "error")
+    asked = (FOUND, HOLDS) if folder == LOCATED else (FOUND, MISSED, *ATOLS, EQUIVALENT)
+    columns = (*asked, BROKEN, "error")
     print(f"{'mutants':<40}" + "".join(f"{c:>{_width(c)}}" for c in columns))
     for kind in [*sorted(k for k in counts if k != ALL), ALL]:
         print(f"{kind:<40}" + "".join(f"{counts[kind][c]:>{_width(c)}}" for c in columns))
     summary(found, counts[ALL])
+    if folder == RESULTS:
+        harmless()
 
 
 def _width(heading: str) -> int:
@@ -127,7 +136,8 @@ def _width(heading: str) -> int:
 
 
 def summary(found: list[Row], outcomes: Counter[str]) -> None:
-    if real := outcomes[FOUND] + outcomes[MISSED]:
+    real = outcomes[FOUND] + outcomes[MISSED]
+    if real and not outcomes[HOLDS]:
         by = Counter(r.get("by") for r in found if r["outcome"] == FOUND)
         print(
             f"found {100 * outcomes[FOUND] / real:.2f} % of {real} that can be told apart"
@@ -146,9 +156,12 @@ def summary(found: list[Row], outcomes: Counter[str]) -> None:
     if same:
         whole = sum(n >= CASES for n in same)
         print(f"equivalent: {whole} seen on {CASES} cases, the others on {min(same)} or more")
+
+
+def harmless() -> None:
     right = Counter(r["outcome"] for r in rows(RESULTS / "right.jsonl"))
     print(
-        f"right rewrites: {right['holds']} hold, {right['false alarm']} false alarms"
+        f"right rewrites: {right[HOLDS]} hold, {right['false alarm']} false alarms"
         f" ({right['does not apply']} do not apply)"
     )
 
@@ -159,12 +172,17 @@ def main() -> None:
     parser.add_argument("--models", default="", metavar="REGEX")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--locate", action="store_true", help="and where they depart")
+    parser.add_argument("--only-locate", action="store_true", help="nothing but where they depart")
     parser.add_argument("--table", action="store_true", help="print what is there, run nothing")
     options = parser.parse_args()
-    RESULTS.mkdir(parents=True, exist_ok=True)
+    alone, locate = options.only_locate, options.locate or options.only_locate
+    results = LOCATED if alone else RESULTS
+    results.mkdir(parents=True, exist_ok=True)
     if not options.table:
-        import onnxslim  # noqa: F401 - else its rewrites would not apply, and nobody would know
         import torch
+
+        if not alone:
+            import onnxslim  # noqa: F401 - else its rewrites would not apply, and nobody would know
 
         torch.set_num_threads(1)
         harness.without_processes()
@@ -172,9 +190,10 @@ def main() -> None:
             for name in originals():
                 if re.search(options.models, name):
                     print(name, file=sys.stderr, flush=True)
-                    run(Original(name, Path(folder)), options.each, options.jobs, options.locate)
+                    original = Original(name, Path(folder))
+                    run(original, options.each, options.jobs, results, locate=locate, alone=alone)
     print(", ".join(f"{n} {v}" for n, v in versions.installed().items()))
-    table()
+    table(results)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ import toolkit.model
 from runtimes.layers import of_layers
 from toolkit.model import to_array
 from toolkit.parity.landmarks import LAID_OUT
+from toolkit.parity.likeness import LAYER
 from toolkit.parity.sketch import Sketch
 
 _TORCH = str(Path(torch.__file__).parent)
@@ -173,7 +174,7 @@ class _Recorder(TorchDispatchMode):
         with torch._C._DisableTorchDispatch():
             if isinstance(module, nn.RNNBase) and module.num_layers > 1:
                 for value in of_layers(module, given, named, self._time):
-                    self.add(value, "layer", line="")
+                    self.add(value, LAYER, line="")
             for tensor in tree_leaves(output):
                 if isinstance(tensor, torch.Tensor) and tensor.dim() > 2:
                     self.add(tensor.transpose(0, 1), LAID_OUT, line="")

@@ -37,6 +37,8 @@ ATOLS = {"1e-5": 1e-5, "1e-4": 1e-4, "1e-3": 1e-3}
 """What peers allow; with numpy's rtol of 1e-5, as optimum has it."""
 
 FOUND, MISSED, EQUIVALENT, BROKEN = "found", "missed", "equivalent", "does not load"
+HOLDS = "holds"
+"""Missed or equivalent: which of them was not asked."""
 
 NODE, MODULE, ELSEWHERE, NOWHERE = "node", "within its module", "elsewhere", "nowhere"
 """How near a departure is told; NODE is the one that was changed, or one that reads it."""
@@ -70,8 +72,11 @@ class Original:
         self.proto.graph.value_info.extend(shapes.graph.value_info)
 
 
-def judged(original: Original, mutant: Mutant, locate: bool) -> Row:
-    """Runs in a child: found or not, and if not whether there is anything to find."""
+def judged(original: Original, mutant: Mutant, locate: bool, alone: bool = False) -> Row:
+    """Runs in a child: found or not, and if not whether there is anything to find.
+
+    `alone`: only whether and where it is found, neither by peers nor whether it is equivalent.
+    """
     from toolkit.pipeline.explain import explained
     from toolkit.pipeline.held import check_artifact
 
@@ -83,12 +88,14 @@ def judged(original: Original, mutant: Mutant, locate: bool) -> Row:
             plugins.runtime("onnxruntime").load(artifact, "cpu")
         except OnnxportError as error:
             return {"outcome": BROKEN, "reason": error.message[:200]}
-        row: Row = {"peers": by_peers(original, artifact)}
+        row: Row = {} if alone else {"peers": by_peers(original, artifact)}
         start = time.perf_counter()
         report = check_artifact(
             artifact, original.reference, "", budget=BUDGET, seed=1, fail_fast=True
         )
         row |= {"reason": report.reason[:200], "seconds": since(start)}
+        if report.holds and alone:
+            return {**row, "outcome": HOLDS}
         if report.holds:
             same, seen = equivalent(original, artifact)
             return {**row, "outcome": EQUIVALENT if same else MISSED, "cases": seen}
@@ -200,5 +207,5 @@ def unharmed(original: Original, name: str) -> Row:
             return {"outcome": "does not apply", "reason": error.message[:200]}
         start = time.perf_counter()
         report = check_artifact(artifact, original.reference, "", budget=BUDGET, seed=1)
-        outcome = "holds" if report.holds else "false alarm"
+        outcome = HOLDS if report.holds else "false alarm"
         return {"outcome": outcome, "reason": report.reason[:300], "seconds": since(start)}

@@ -13,7 +13,7 @@ from math import inf
 
 import numpy as np
 
-from toolkit.parity.likeness import APART, MOVED, MOVING, SAME, alike, far
+from toolkit.parity.likeness import APART, MOVED, MOVING, SAME, UNKNOWN, alike, far
 from toolkit.parity.sketch import Sketch, apart, stride
 
 LAID_OUT = "output"
@@ -91,6 +91,10 @@ class Map:
         self._same = {name: self._match(name, value) for name, value in self.values.items()}
         self._found = {index for same in self._same.values() for index in same}
         self.matched = {name: same[0] for name, same in self._same.items() if same}
+        self._made: dict[int, Step] = {}
+        for step in self.steps:
+            for name in step.outputs if step.operator not in MOVING else ():
+                self._made |= {i: step for i in self._same.get(name, ()) if i not in self._made}
 
     def _match(self, name: str, value: Sketch) -> list[int]:
         """The landmarks that a value is: the expected one, else all whose content it has."""
@@ -118,6 +122,18 @@ class Map:
     def same(self, name: str) -> list[Landmark]:
         """All landmarks that a value is."""
         return [self.landmarks[index] for index in self._same.get(name, ())]
+
+    def own(self, name: str, maker: Step) -> list[Landmark]:
+        """Those of them that no node of the same operator before `maker` makes.
+
+        A value that is normalized twice, or made positive, stays what it is.
+        """
+        made = {index: self._made.get(index, maker) for index in self._same.get(name, ())}
+        return [
+            self.landmarks[index]
+            for index, first in made.items()
+            if first == maker or first.operator != maker.operator
+        ]
 
     def ratio(self, value: Sketch, index: int) -> float:
         landmark = self.landmarks[index]
@@ -159,15 +175,15 @@ class Map:
                     continue  # PyTorch has no tensor of these
                 value = self.values[name]
                 ranked = [
-                    (far(step.module, mark.module), not alike(step.operator, mark.operator), i)
+                    (near >= UNKNOWN, not alike(step.operator, mark.operator), near, i)
                     for i in lost
                     if self._fits(step, value, mark := self.landmarks[i])
+                    and (near := far(step.module, mark.module)) < APART
                 ]
-                rank, other, index = min(ranked, default=(APART, True, 0))
-                if rank < APART and (
-                    value.telling or not value.whole or (rank, other) == (SAME, 0)
-                ):
-                    return index
+                if ranked:
+                    _, other, near, index = min(ranked)
+                    if value.telling or not value.whole or (near == SAME and not other):
+                        return index
         return self._of_another_size(step, lost)
 
     def _fits(self, step: Step, value: Sketch, mark: Landmark) -> bool:

@@ -34,6 +34,9 @@ def agree(ours: str, theirs: str) -> bool:
     return far(ours, theirs) < UNKNOWN
 
 
+LAYER = "layer"
+"""The operator of a landmark that is one layer of a recurrent module."""
+
 _LOGICAL = frozenset(
     {f"{how}_{what}" for how in ("bitwise", "logical") for what in ("and", "or", "not")}
     | {"eq", "ne", "lt", "le", "gt", "ge"}
@@ -55,6 +58,9 @@ _IN_TORCH = {
     "ReduceMin": {"amin", "min"},
     "Reshape": {"view", "unsafe_view", "reshape"},
     "Transpose": {"transpose", "permute", "t"},
+    "LSTM": {"lstm", LAYER},
+    "GRU": {"gru", LAYER},
+    "RNN": {"rnn_tanh", "rnn_relu", LAYER},
 } | dict.fromkeys(
     ("And", "Or", "Not", "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"), _LOGICAL
 )

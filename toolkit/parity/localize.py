@@ -103,7 +103,7 @@ def _is_another(here: Map, name: str, maker: Step, lost: Sequence[int]) -> bool:
     def moved(mark: Landmark) -> bool:
         return agree(maker.module, mark.module) and mark.operator in MOVED
 
-    if any(made(mark) or moved(mark) for mark in here.same(name)):
+    if any(made(mark) or moved(mark) for mark in here.own(name, maker)):
         return False
     size, marks = here.values[name].size, (here.landmarks[index] for index in lost)
     return any(mark.sketch.size == size and made(mark) for mark in marks)

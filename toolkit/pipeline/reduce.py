@@ -19,6 +19,7 @@ from toolkit.inference.intermediates import arrays
 from toolkit.optimize.cutting import cut, upstream
 from toolkit.optimize.places import steps
 from toolkit.parity.landmarks import Landmark
+from toolkit.parity.likeness import MOVED, MOVING, alike
 from toolkit.pipeline.insides import Arrays, Inside, left
 from toolkit.pipeline.localize import Found
 from toolkit.pipeline.subjects import matched
@@ -175,8 +176,19 @@ def _whole(found: Found, inside: Inside, room: Path, end: float) -> int:
 
 
 def _landmark(found: Found) -> Landmark | None:
-    known = found.map is not None and found.meant is not None and found.step is not None
-    return found.map.landmarks[found.meant] if known else None  # type: ignore[union-attr, index]
+    """What the departing node's value should have been, where it alone can show the difference.
+
+    It cannot where it is a part of the operator, nor where what it reads is wrong, though a value
+    of the original.
+    """
+    if found.map is None or found.meant is None or found.step is None:
+        return None
+    if found.map.values.keys() & {*found.step.outputs} <= found.map.matched.keys():
+        return None
+    landmark, operator = found.map.landmarks[found.meant], found.step.operator
+    moved = operator in MOVING and landmark.operator in MOVED
+    whole = found.original or moved or alike(operator, landmark.operator)
+    return landmark if whole else None
 
 
 def _part(
