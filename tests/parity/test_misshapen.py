@@ -1,6 +1,7 @@
 """Shapes that the original never has, and the number of a shape that is wrong."""
 
 from collections.abc import Collection
+from math import prod
 
 import numpy as np
 import pytest
@@ -65,4 +66,8 @@ def test_a_shape_that_the_original_never_has_is_found_before_a_refusal(
 def test_the_number_with_another_in_whose_place_it_fits(
     shape: tuple[int, ...], given: tuple[int, ...], right: Collection[int], index: int | None
 ) -> None:
-    assert unfit(shape, given, right) == index
+    found = unfit(shape, given, right)
+    assert (found.place if found else None) == index
+    if found:
+        fits = [found.size if n == index else size for n, size in enumerate(shape)]
+        assert prod(fits) == prod(given)

@@ -290,7 +290,9 @@ def test_where_a_value_does_not_fit_the_size_that_was_baked_is_named(tmp_path: P
     assert departure
     assert departure.module == "layers.0.self_attn"
     (constant,) = (n for n in onnx.load(str(path)).graph.node if n.name == departure.node)
-    assert onnx.numpy_helper.to_array(constant.attribute[0].t).item() == sizes["tokens"]
+    assert numpy_helper.to_array(constant.attribute[0].t).item() == sizes["tokens"]
+    (blame,) = report.located.blame
+    assert blame.endswith("is told a size of 5 where 7 would fit")
 
 
 def test_a_refusal_of_the_runtime_names_its_node(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from math import prod
+from typing import NamedTuple
 
 from toolkit.parity.landmarks import Map, Step
 from toolkit.parity.likeness import MOVING, SAME, agree, alike, far
@@ -66,23 +67,29 @@ def _is_laid_out_otherwise(here: Map, name: str, step: Step) -> bool:
     )
 
 
-def unfit(shape: Sequence[int], given: Sequence[int], right: Collection[int] = ()) -> int | None:
-    """The index of the one number of `shape` with another in whose place the elements would fit.
+class Unfit(NamedTuple):
+    """A number of a shape, and the one in whose place the elements would fit."""
 
-    `given` is the shape of what is reshaped: where several numbers could be exchanged, it is the
-    one for which a size of `given` would stand. `right` are numbers known to be right. None where
-    there is no telling, and for a shape that takes what is left (-1) or copies a size (0).
+    place: int
+    size: int
+
+
+def unfit(shape: Sequence[int], given: Sequence[int], right: Collection[int] = ()) -> Unfit | None:
+    """The one number of `shape` that is wrong, where `given` is the shape of what is reshaped.
+
+    Where several numbers could be exchanged, it is the one for which a size of `given` would stand.
+    `right` are the indices known to be right. None where there is no telling, and for a shape that
+    takes what is left (-1) or copies a size (0).
     """
     if any(size <= 0 for size in shape):
         return None
     elements, asked = prod(given), prod(shape)
-    fitting = {
-        index: elements * size // asked
+    fitting = [
+        Unfit(index, elements * size // asked)
         for index, size in enumerate(shape)
         if elements * size % asked == 0 and elements != asked and index not in right
-    }
-    known = [index for index, size in fitting.items() if size in given]
-    for found in (known, [*fitting]):
+    ]
+    for found in ([u for u in fitting if u.size in given], fitting):
         if len(found) == 1:
             return found[0]
     return None

@@ -22,7 +22,7 @@ from toolkit.parity.verdict import Tolerance
 from toolkit.parity.weights import changed
 from toolkit.pipeline import blame
 from toolkit.pipeline.insides import Arrays, Inside, left, of_file, of_module, yardstick
-from toolkit.pipeline.refused import cause, refusing
+from toolkit.pipeline.refused import Cause, cause, refusing
 
 SLOWEST = 32 << 20
 """Bytes of a file that are looked through in a second at the least: it is read, widened and run
@@ -69,13 +69,13 @@ def locate(
     if refused and refused[1] is None:
         failing = [refused[0]]  # by a node that is none of the file's: its values may tell
     if not failing:
-        place, where = _reading_damage(report, graph, altered) or _told(report, graph), ""
-        if refused and (refusing_node := refused[1]):
-            place = behind(refusing_node) or cause(
-                refusing_node, refused[0], artifact, reference, graph, end
-            )
-            where = str(refused[0])
-        return Found(Located(_departure(place), case=where)) if place else None
+        if refused and (node := refused[1]):
+            made = (artifact, reference, graph, end)
+            found_at = Cause(c) if (c := behind(node)) else cause(node, refused[0], *made)
+            told = Located(_departure(found_at.step), found_at.blame, case=str(refused[0]))
+            return Found(told)
+        proven = _reading_damage(report, graph, altered) or _told(report, graph)
+        return Found(Located(_departure(proven))) if proven else None
     for case in _simplest(failing, reference):
         feeds = case.feeds(reference.signature, reference.given)
         inside = Inside(artifact, reference, feeds, tolerance)

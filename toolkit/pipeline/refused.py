@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from toolkit.artifact import OnnxArtifact
 from toolkit.errors import OnnxportError
@@ -22,6 +23,12 @@ that of the fusion behind (`layers.0/MatMul_4/MatMulScaleFusion/`, `relu/Relu_nc
 
 
 _RESHAPING = frozenset({"Reshape", "Squeeze", "Unsqueeze"})
+
+
+class Cause(NamedTuple):
+    step: Step
+    blame: tuple[str, ...] = ()
+    """A sentence, where more is known than the place."""
 
 
 def refusing(report: ParityReport, graph: Sequence[Step]) -> tuple[Case, Step | None] | None:
@@ -47,7 +54,7 @@ def cause(
     reference: Reference,
     graph: Sequence[Step],
     end: float,
-) -> Step:
+) -> Cause:
     """The node before `at` that makes a shape which the original never has, else `at` itself.
 
     Takes until `end` (`perf_counter`).
@@ -57,7 +64,7 @@ def cause(
     try:
         found = inside.look_before(end)
     except OnnxportError:  # no evaluation in float64: the node that refuses is what is known
-        return at
+        return Cause(at)
     stopped = next((s for s in graph if found.keys().isdisjoint(s.outputs)), None)
     if stopped and stopped.operator == at.operator:  # the runtime has another order of nodes
         at = stopped
@@ -65,10 +72,10 @@ def cause(
     fed = {name: Sketch.of(array) for name, array in inside.fed.items()}
     here = Map([*fed], graph, {**fed, **found}, marks, Tolerance().factor)
     odd = misshapen(here, at.inputs) if marks else None
-    return odd or _asking(at, graph, {**fed, **found}) or at
+    return Cause(odd) if odd else _asking(at, graph, here.values) or Cause(at)
 
 
-def _asking(at: Step, graph: Sequence[Step], values: Mapping[str, Sketch]) -> Step | None:
+def _asking(at: Step, graph: Sequence[Step], values: Mapping[str, Sketch]) -> Cause | None:
     """The node that computes the wrong number of the shape into which `at` cannot bring a value."""
     if at.operator != "Reshape" or not {*at.inputs} <= values.keys():
         return None
@@ -78,14 +85,16 @@ def _asking(at: Step, graph: Sequence[Step], values: Mapping[str, Sketch]) -> St
     if joined is None:
         return None
     if joined.operator != "Concat":
-        return joined if shape.size > 1 else None
+        return Cause(joined) if shape.size > 1 else None
     parts = [name for name in joined.inputs for _ in range(_length(name, values))]
     makers = [_maker(name, made_by) for name in parts]
     told = {n for n, maker in enumerate(makers) if maker and maker.operator == "Shape"}
-    index = unfit([int(n) for n in shape.elements], given.shape, told)
-    if index is None or len(makers) != shape.size:
+    asked = [int(size) for size in shape.elements]
+    wrong = unfit(asked, given.shape, told)
+    if wrong is None or len(makers) != shape.size:
         return None
-    return makers[index] or joined
+    why = f"'{at.node}' is told a size of {asked[wrong.place]} where {wrong.size} would fit"
+    return Cause(makers[wrong.place] or joined, (why,))
 
 
 def _maker(name: str, made_by: Mapping[str, Step]) -> Step | None:
