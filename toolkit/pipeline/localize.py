@@ -170,9 +170,13 @@ def _reading_damage(report: ParityReport, graph: Sequence[Step], altered: set[st
 
 
 def _told(report: ParityReport, graph: Sequence[Step]) -> Step | None:
-    """The first node that a problem names: one that is told something else than the original."""
+    """The first node that a problem names, or that reads a weight which one names."""
     told = " ".join(report.problems)
-    return next((step for step in graph if step.node and f"'{step.node}'" in told), None)
+
+    def named(step: Step) -> bool:
+        return any(f"'{name}'" in told for name in (step.node, *step.inputs) if name)
+
+    return next(filter(named, graph), None)
 
 
 def _departure(step: Step) -> Departure:
