@@ -89,7 +89,13 @@ class Map:
         """What is made of weights alone is told by the weights."""
         self._doubted: frozenset[str] = frozenset()
         self._same = {name: self._match(name, value) for name, value in self.values.items()}
-        self._found = {index for same in self._same.values() for index in same}
+        found = {index for same in self._same.values() for index in same}
+        self.lost = [
+            index
+            for index, mark in enumerate(self.landmarks)
+            if index not in found and mark.number >= 0 and mark.sketch.telling
+        ]
+        """Landmarks that no value of the graph is."""
         self.matched = {name: same[0] for name, same in self._same.items() if same}
         self._made: dict[int, Step] = {}
         for step in self.steps:
@@ -156,15 +162,7 @@ class Map:
             open_ += [name for name in step.inputs if not is_right(name)]
         return [step for step in self.steps if step.node in seen]
 
-    def lost(self) -> list[int]:
-        """Landmarks that no value of the graph is."""
-        return [
-            i
-            for i, mark in enumerate(self.landmarks)
-            if i not in self._found and mark.number >= 0 and mark.sketch.telling
-        ]
-
-    def meant(self, step: Step, lost: Sequence[int]) -> int | None:
+    def meant(self, step: Step) -> int | None:
         """The landmark that a node's value should have been; None where there is no telling."""
         for name in step.outputs:
             if name in self.values and not self.is_right(name):
@@ -176,33 +174,33 @@ class Map:
                 value = self.values[name]
                 ranked = [
                     (near >= UNKNOWN, not alike(step.operator, mark.operator), near, i)
-                    for i in lost
-                    if self._fits(step, value, mark := self.landmarks[i])
-                    and (near := far(step.module, mark.module)) < APART
+                    for i in self.lost
+                    if (near := far(step.module, (mark := self.landmarks[i]).module)) < APART
+                    and (near == SAME or mark.operator != LAID_OUT)
+                    and _fits(step, value, mark)
                 ]
                 if ranked:
                     _, other, near, index = min(ranked)
                     if value.telling or not value.whole or (near == SAME and not other):
                         return index
-        return self._of_another_size(step, lost)
+        return self._of_another_size(step)
 
-    def _fits(self, step: Step, value: Sketch, mark: Landmark) -> bool:
-        if mark.operator == LAID_OUT and far(step.module, mark.module) != SAME:
-            return False
-        return (
-            mark.sketch.size == value.size
-            and (mark.sketch.whole or not value.whole)
-            and (step.operator not in MOVING or mark.operator in MOVED)
-        )
-
-    def _of_another_size(self, step: Step, lost: Sequence[int]) -> int | None:
+    def _of_another_size(self, step: Step) -> int | None:
         """The one of the same operator in the same module, where all that it reads is right."""
         made = [self.values[n] for n in step.outputs if n in self.values]
         read = [n for n in step.inputs if n in self.values]
         if step.operator in MOVING or not all(map(self.is_right, read)):
             return None
-        for index in lost if any(not value.whole for value in made) else ():
+        for index in self.lost if any(not value.whole for value in made) else ():
             mark = self.landmarks[index]
             if far(step.module, mark.module) == SAME and alike(step.operator, mark.operator):
                 return index
         return None
+
+
+def _fits(step: Step, value: Sketch, mark: Landmark) -> bool:
+    return (
+        mark.sketch.size == value.size
+        and (mark.sketch.whole or not value.whole)
+        and (step.operator not in MOVING or mark.operator in MOVED)
+    )

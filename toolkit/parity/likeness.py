@@ -73,3 +73,8 @@ def alike(operator: str, theirs: str) -> bool:
     if operator in _IN_TORCH:
         return plain in _IN_TORCH[operator]
     return operator.removesuffix("alization").lower() in plain.replace("_", "")
+
+
+def stands_for(operator: str, theirs: str) -> bool:
+    """May one be the other as a whole: both only move a value, or are alike?"""
+    return theirs in MOVED if operator in MOVING else alike(operator, theirs)

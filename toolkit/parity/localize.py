@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import inf
 
 from toolkit.parity.landmarks import Landmark, Map, Step
-from toolkit.parity.likeness import MOVED, MOVING, SAME, agree, alike, far
+from toolkit.parity.likeness import MOVED, MOVING, SAME, UNKNOWN, agree, far, stands_for
 from toolkit.parity.located import Departure, Layer
 from toolkit.parity.misshapen import misshapen
 
@@ -52,12 +52,11 @@ def _first(
         for step in here.suspects(wrong)
         if here.live & {*step.outputs} or any(n in changed for n in step.inputs)
     ]
-    lost = here.lost()
     first: tuple[Step, int | None] | None = None
     for step in suspects:
-        meant = here.meant(step, lost)
+        meant = here.meant(step)
         proven = any(name in changed for name in step.inputs)
-        if meant is None and not proven and not _is_lost_within(here, step, lost):
+        if meant is None and not proven and not _is_lost_within(here, step):
             continue
         if first is None or proven:
             first = step, meant
@@ -75,7 +74,7 @@ def _doubts(here: Map, step: Step, meant: int | None) -> set[str]:
     doubts: set[str] = set()
     if meant is None:
         return doubts
-    lost = [index for index in here.lost() if index < meant]
+    lost = [index for index in here.lost if index < meant]
     for name in step.inputs:
         way: list[str] = []
         while name in here.live and here.is_right(name) and name in here.made_by:
@@ -96,9 +95,9 @@ def _is_another(here: Map, name: str, maker: Step, lost: Sequence[int]) -> bool:
     """
 
     def made(mark: Landmark) -> bool:
-        if maker.operator in MOVING:
-            return far(maker.module, mark.module) == SAME and mark.operator in MOVED
-        return agree(maker.module, mark.module) and alike(maker.operator, mark.operator)
+        near = far(maker.module, mark.module)
+        close = near == SAME if maker.operator in MOVING else near < UNKNOWN
+        return close and stands_for(maker.operator, mark.operator)
 
     def moved(mark: Landmark) -> bool:
         return agree(maker.module, mark.module) and mark.operator in MOVED
@@ -117,7 +116,7 @@ def _likeliest(here: Map, suspects: Sequence[Step]) -> Step:
     return suspects[-1]
 
 
-def _is_lost_within(here: Map, step: Step, lost: Sequence[int]) -> bool:
+def _is_lost_within(here: Map, step: Step) -> bool:
     """Is it one node for a module of many steps, none of which is its value, some of them lost?
 
     Of a packed sequence PyTorch computes one step after the other, of as many rows as go on.
@@ -125,7 +124,7 @@ def _is_lost_within(here: Map, step: Step, lost: Sequence[int]) -> bool:
     return (
         step.operator in _OF_STEPS
         and bool(step.module)
-        and any(far(step.module, here.landmarks[i].module) == SAME for i in lost)
+        and any(far(step.module, here.landmarks[i].module) == SAME for i in here.lost)
     )
 
 

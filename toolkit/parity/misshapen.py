@@ -20,10 +20,10 @@ def misshapen(here: Map, names: Iterable[str]) -> Step | None:
     For where shapes do not fit, so that there is no value to compare: one of as many numbers as
     no landmark has, a right one laid out in another way, or one that was moved otherwise.
     """
-    in_shape, lost = partial(_is_in_shape, here), here.lost()
+    in_shape = partial(_is_in_shape, here)
     for step in here.suspects((n for n in names if not in_shape(n)), in_shape):
         live = here.live & {*step.outputs}
-        if live and _is_moved_otherwise(here, step, lost):
+        if live and _is_moved_otherwise(here, step):
             return step
         for name in live & here.values.keys():
             if _is_unheard_of(here, name) or _is_laid_out_otherwise(here, name, step):
@@ -38,8 +38,8 @@ def _is_unheard_of(here: Map, name: str) -> bool:
     return not counts and value.telling and value.size not in here.by_size
 
 
-def _is_moved_otherwise(here: Map, step: Step, lost: Sequence[int]) -> bool:
-    if step.operator not in MOVING or (meant := here.meant(step, lost)) is None:
+def _is_moved_otherwise(here: Map, step: Step) -> bool:
+    if step.operator not in MOVING or (meant := here.meant(step)) is None:
         return False
     read = [name for name in step.inputs if name in here.values and name in here.matched]
     near = far(step.module, here.landmarks[meant].module) == SAME

@@ -19,7 +19,7 @@ from toolkit.inference.intermediates import arrays
 from toolkit.optimize.cutting import cut, upstream
 from toolkit.optimize.places import steps
 from toolkit.parity.landmarks import Landmark
-from toolkit.parity.likeness import MOVED, MOVING, alike
+from toolkit.parity.likeness import stands_for
 from toolkit.pipeline.insides import Arrays, Inside, left
 from toolkit.pipeline.localize import Found
 from toolkit.pipeline.subjects import matched
@@ -185,9 +185,8 @@ def _landmark(found: Found) -> Landmark | None:
         return None
     if found.map.values.keys() & {*found.step.outputs} <= found.map.matched.keys():
         return None
-    landmark, operator = found.map.landmarks[found.meant], found.step.operator
-    moved = operator in MOVING and landmark.operator in MOVED
-    whole = found.original or moved or alike(operator, landmark.operator)
+    landmark = found.map.landmarks[found.meant]
+    whole = found.original or stands_for(found.step.operator, landmark.operator)
     return landmark if whole else None
 
 

@@ -72,22 +72,21 @@ def cause(
     fed = {name: Sketch.of(array) for name, array in inside.fed.items()}
     here = Map([*fed], graph, {**fed, **found}, marks, Tolerance().factor)
     odd = misshapen(here, at.inputs) if marks else None
-    return Cause(odd) if odd else _asking(at, graph, here.values) or Cause(at)
+    return Cause(odd) if odd else _asking(at, here) or Cause(at)
 
 
-def _asking(at: Step, graph: Sequence[Step], values: Mapping[str, Sketch]) -> Cause | None:
+def _asking(at: Step, here: Map) -> Cause | None:
     """The node that computes the wrong number of the shape into which `at` cannot bring a value."""
-    if at.operator != "Reshape" or not {*at.inputs} <= values.keys():
+    if at.operator != "Reshape" or not {*at.inputs} <= here.values.keys():
         return None
-    given, shape = (values[name] for name in at.inputs)
-    made_by = {name: step for step in graph for name in step.outputs}
-    joined = made_by.get(at.inputs[1])
+    given, shape = (here.values[name] for name in at.inputs)
+    joined = here.made_by.get(at.inputs[1])
     if joined is None:
         return None
     if joined.operator != "Concat":
         return Cause(joined) if shape.size > 1 else None
-    parts = [name for name in joined.inputs for _ in range(_length(name, values))]
-    makers = [_maker(name, made_by) for name in parts]
+    parts = [name for name in joined.inputs for _ in range(_length(name, here.values))]
+    makers = [_maker(name, here.made_by) for name in parts]
     told = {n for n, maker in enumerate(makers) if maker and maker.operator == "Shape"}
     asked = [int(size) for size in shape.elements]
     wrong = unfit(asked, given.shape, told)
