@@ -28,7 +28,7 @@ def noted(node: NodeProto, module: str) -> NodeProto:
 
 
 def suspected(model: ModelProto, *told: Told) -> list[str]:
-    return [mend.problem for mend in of_operators(model, told, path)]
+    return [mend.flaw.told for mend in of_operators(model, told, path)]
 
 
 @pytest.mark.parametrize(
@@ -149,8 +149,9 @@ def test_a_weight_that_is_another_is_put_back_as_it_is_stored() -> None:
         onnx.numpy_helper.from_array(np.ascontiguousarray(a), n) for n, a in found.items()
     )
     first, second, together = of_weights({"w": W, "v": W[0]}, found)
-    assert first.problem.startswith("weight 'v' differs from the original's in 6 of 6 elements")
-    assert second.problem.startswith("weight 'w' differs from the original's in 24 of 24 elements")
+    assert [m.flaw.at for m in (first, second, together)] == ["v", "w.T", "v"]
+    assert first.flaw.told.startswith("weight 'v' differs from the original's in 6 of 6 elements")
+    assert second.flaw.told.startswith("weight 'w' differs from the original's in 24 of 24")
     second.apply(model)
     stored = [onnx.numpy_helper.to_array(t) for t in model.graph.initializer]
     np.testing.assert_array_equal(stored[0], W.T)

@@ -40,9 +40,10 @@ def test_one_element_that_moved_by_a_thousandth_is_told(
     found = stored()
     found[name] = found[name].copy()
     found[name][at] *= np.float32(1.001)
-    (problem,) = damaged(ORIGINAL, found)
-    assert f"weight '{name}' has {said}" in problem
-    assert f"{found[name][at]:.9g} in row {at[1]}" in problem
+    (flaw,) = damaged(ORIGINAL, found)
+    assert f"weight '{name}' has {said}" in flaw.told
+    assert f"{found[name][at]:.9g} in row {at[1]}" in flaw.told
+    assert flaw.at == name
 
 
 def test_both_directions_in_one_tensor_are_no_damage() -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import toolkit
 from toolkit.artifact import open_artifact
+from toolkit.parity.flaw import Flaw
 from toolkit.parity.settings import Setting, of_file, of_module, unsettled
 
 
@@ -34,7 +35,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def changed(file: Path, path: Path, change: Callable[[NodeProto], None]) -> list[str]:
+def changed(file: Path, path: Path, change: Callable[[NodeProto], None]) -> list[Flaw]:
     """What is found after one node of each kind was changed."""
     model = onnx.load(str(file))
     for kind in ("LayerNormalization", "BatchNormalization"):
@@ -58,8 +59,8 @@ def test_another_epsilon_is_named(file: Path, tmp_path: Path) -> None:
                 attribute.f *= 10
 
     first, second = changed(file, tmp_path / "m.onnx", change)
-    assert first.endswith("has epsilon 1e-11, expected 0.001 or 1e-06 or 1e-12")
-    assert second.endswith("has epsilon 0.01, expected 0.001 or 1e-06 or 1e-12")
+    assert first.told.endswith("has epsilon 1e-11, expected 0.001 or 1e-06 or 1e-12")
+    assert second.told.endswith("has epsilon 0.01, expected 0.001 or 1e-06 or 1e-12")
 
 
 def test_another_axis_is_named(file: Path, tmp_path: Path) -> None:
@@ -68,8 +69,8 @@ def test_another_axis_is_named(file: Path, tmp_path: Path) -> None:
             if attribute.name == "axis":
                 attribute.i = -2
 
-    (problem,) = changed(file, tmp_path / "m.onnx", change)
-    assert problem.endswith("goes over axes from -2, expected -1")
+    (flaw,) = changed(file, tmp_path / "m.onnx", change)
+    assert flaw.told.endswith("goes over axes from -2, expected -1")
 
 
 def test_a_check_fails_by_it(file: Path, tmp_path: Path) -> None:

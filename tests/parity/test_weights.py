@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from toolkit.dtypes import numpy_dtype
+from toolkit.parity.flaw import Flaw
 from toolkit.parity.weights import damaged, unrelated
 
 ORIGINAL = {"w": np.random.default_rng(0).standard_normal((10, 10)).astype(np.float32)}
@@ -18,9 +19,9 @@ def test_equal_weights_are_no_damage() -> None:
 def test_one_element_that_moved_is_named() -> None:
     found = ORIGINAL["w"].copy()
     found[3, 4] *= 1.01
-    (problem,) = damaged(ORIGINAL, {"w": found})
-    assert problem.startswith("weight 'w' differs from the original's in 1 of 100 elements")
-    assert problem.endswith("at [3, 4]")
+    (flaw,) = damaged(ORIGINAL, {"w": found})
+    assert flaw.told.startswith("weight 'w' differs from the original's in 1 of 100 elements")
+    assert flaw.told.endswith("at [3, 4]")
 
 
 def test_a_fold_changes_every_element_and_is_no_damage() -> None:
@@ -38,15 +39,16 @@ def test_damage_is_seen_under_a_batch_norm_that_was_folded() -> None:
         assert damaged({"w": weight}, {"w": folded}) == []
         at = np.unravel_index(int(np.abs(folded).argmax()), folded.shape)
         folded[at] *= np.float32(1.001)
-        (problem,) = damaged({"w": weight}, {"w": folded})
-        assert "in 1 of 100 elements" in problem
-        assert problem.endswith(f"at [{at[0]}, {at[1]}]")
+        (flaw,) = damaged({"w": weight}, {"w": folded})
+        assert "in 1 of 100 elements" in flaw.told
+        assert flaw.told.endswith(f"at [{at[0]}, {at[1]}]")
 
 
 @pytest.mark.parametrize("short", ["float16", "bfloat16"])
 def test_a_weight_that_went_through_a_shorter_format_is_named(short: str) -> None:
     found = ORIGINAL["w"].astype(numpy_dtype(short)).astype(np.float32)
-    assert damaged(ORIGINAL, {"w": found}) == [f"weight 'w' is the original's rounded to {short}"]
+    (flaw,) = damaged(ORIGINAL, {"w": found})
+    assert flaw == Flaw(f"weight 'w' is the original's rounded to {short}", "w")
     assert damaged({"w": found}, {"w": found.copy()}) == []
 
 
@@ -74,9 +76,10 @@ def test_a_matrix_that_is_stored_transposed_is_compared_the_right_way_round() ->
     found = ORIGINAL["w"].T.copy()
     assert damaged(ORIGINAL, {"w.T": found}) == []
     found[4, 3] *= 1.01
-    (problem,) = damaged(ORIGINAL, {"w.T": found})
-    assert problem.startswith("weight 'w' differs")
-    assert problem.endswith("at [3, 4]")
+    (flaw,) = damaged(ORIGINAL, {"w.T": found})
+    assert flaw.told.startswith("weight 'w' differs")
+    assert flaw.at == "w.T"
+    assert flaw.told.endswith("at [3, 4]")
 
 
 def test_a_weight_whose_own_name_ends_like_a_transposed_one_is_itself() -> None:

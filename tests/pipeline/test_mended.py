@@ -16,9 +16,10 @@ from benchmarks.mutants.right import REWRITES, rewritten
 from toolkit import source
 from toolkit.artifact import open_artifact, read_weights
 from toolkit.parity.cases import Case
+from toolkit.parity.flaw import Flaw
 from toolkit.parity.mending import of_weights
 from toolkit.parity.results import CaseResult
-from toolkit.pipeline.mended import unseen_problems
+from toolkit.pipeline.mended import unseen
 from toolkit.pipeline.references import reference_model
 
 SIGNATURE = "x: float32[batch, 2, 6] in -1..1; where batch = 1..4"
@@ -51,12 +52,10 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def problems(model: ModelProto, path: Path, module: nn.Module | None = None) -> list[str]:
+def flaws(model: ModelProto, path: Path, module: nn.Module | None = None) -> list[Flaw]:
     onnx.save(model, str(path))
     reference = reference_model(source.load((module or Quiet().eval(), SIGNATURE)))
-    return unseen_problems(
-        open_artifact(path, reference.signature), reference, RESULTS, seconds=60.0
-    )
+    return unseen(open_artifact(path, reference.signature), reference, RESULTS, seconds=60.0)
 
 
 def told(model: ModelProto, operator: str, name: str, value: str | float, at: int = 0) -> None:
@@ -105,8 +104,8 @@ def test_a_fault_is_proven(
 ) -> None:
     model = onnx.load(str(file))
     change(model)
-    (problem,) = problems(model, tmp_path / "m.onnx")
-    assert expected in problem
+    (flaw,) = flaws(model, tmp_path / "m.onnx")
+    assert expected in flaw.told
 
 
 def test_a_check_fails_by_what_no_case_shows(file: Path, tmp_path: Path) -> None:
@@ -122,7 +121,7 @@ def test_a_check_fails_by_what_no_case_shows(file: Path, tmp_path: Path) -> None
 def test_a_right_rewrite_stays_silent(file: Path, tmp_path: Path, name: str) -> None:
     model = rewritten(onnx.load(str(file)), name)
     assert model is not None
-    assert problems(model, tmp_path / "m.onnx") == []
+    assert flaws(model, tmp_path / "m.onnx") == []
 
 
 def weights_of(module: nn.Module) -> dict[str, np.ndarray]:
@@ -146,7 +145,7 @@ def test_a_norm_that_was_folded_is_suspected_and_stays_silent(tmp_path: Path) ->
     module, path = Folded().eval(), tmp_path / "m.onnx"
     toolkit.export((module, SIGNATURE), path, budget=1.0)
     assert of_weights(weights_of(module), read_weights(open_artifact(path)))
-    assert problems(onnx.load(str(path)), path, module) == []
+    assert flaws(onnx.load(str(path)), path, module) == []
 
 
 def test_a_factor_that_moved_behind_a_layer_stays_silent(tmp_path: Path) -> None:
@@ -160,7 +159,7 @@ def test_a_factor_that_moved_behind_a_layer_stays_silent(tmp_path: Path) -> None
     output = model.graph.output[0].name
     model.graph.node[-1].output[0] = "smaller"
     model.graph.node.append(helper.make_node("Mul", ["smaller", "factor"], [output]))
-    assert problems(model, path, module) == []
+    assert flaws(model, path, module) == []
     assert of_weights(weights_of(module), read_weights(open_artifact(path)))
 
 
@@ -178,7 +177,7 @@ def test_a_gelu_that_was_fused_stays_silent(tmp_path: Path) -> None:
             inner = Gelu <approximate = "tanh"> (x)
             y = Gelu (inner)
         }""")
-    assert problems(fused, tmp_path / "m.onnx", Written().eval()) == []
+    assert flaws(fused, tmp_path / "m.onnx", Written().eval()) == []
 
 
 def test_an_original_that_does_not_run_in_float64_says_nothing(file: Path, tmp_path: Path) -> None:
@@ -188,4 +187,4 @@ def test_an_original_that_does_not_run_in_float64_says_nothing(file: Path, tmp_p
     reference = reference_model(source.load((Quiet().eval(), SIGNATURE)))
     reference._exact = None
     artifact = open_artifact(tmp_path / "m.onnx", reference.signature)
-    assert unseen_problems(artifact, reference, RESULTS, seconds=60.0) == []
+    assert unseen(artifact, reference, RESULTS, seconds=60.0) == []

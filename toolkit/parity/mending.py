@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from toolkit.dtypes import DTYPES
+from toolkit.parity.flaw import Flaw
 from toolkit.parity.operators import ATTRIBUTES, Told, Value, nodes, says
 from toolkit.parity.settings import ROUNDED
 from toolkit.parity.weights import Pair, departing
@@ -40,19 +41,17 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class Mend:
-    """A fault that is suspected, as a sentence, and what undoes it in the model, in place."""
+    """A fault that is suspected, and what undoes it in the model, in place."""
 
-    problem: str
+    flaw: Flaw
     apply: Callable[[ModelProto], None]
 
 
 def of_weights(original: Arrays, found: Arrays) -> list[Mend]:
     """The original's own numbers for each weight that has others; then for all of them at once."""
     pairs = departing(original, found, most=FEW)
-    mends = [Mend(pair.told(), partial(_put_back, [pair])) for pair in pairs]
-    if len(pairs) > 1:
-        mends.append(Mend(pairs[0].told(), partial(_put_back, pairs)))
-    return mends
+    groups = [[pair] for pair in pairs] + ([pairs] if len(pairs) > 1 else [])
+    return [Mend(Flaw(g[0].told(), g[0].stored), partial(_put_back, g)) for g in groups]
 
 
 def of_operators(
@@ -66,7 +65,7 @@ def of_operators(
     for one in told:
         known[one.operator, one.argument][one.module, one.value] = None
     found: defaultdict[tuple[str, Value, Value], list[int]] = defaultdict(list)
-    names: dict[tuple[str, Value, Value], str] = {}
+    first: dict[tuple[str, Value, Value], NodeProto] = {}
     for number, node in enumerate(nodes(model)):
         for name, value in says(node):
             sources = ATTRIBUTES[node.op_type, name].sources
@@ -77,14 +76,19 @@ def of_operators(
                 continue
             for meant in values:
                 found[name, value, meant].append(number)
-                names.setdefault((name, value, meant), f"node '{node.name}' ({node.op_type})")
+                first.setdefault((name, value, meant), node)
     return [
         Mend(
-            f"{names[key]} has {key[0]} {_text(key[1])}, expected {_text(key[2])}",
+            Flaw(_says_wrong(first[key], *key), first[key].name),
             partial(_tell, numbers=tuple(numbers), name=key[0], value=key[2]),
         )
         for key, numbers in list(found.items())[:FEW]
     ]
+
+
+def _says_wrong(node: NodeProto, name: str, value: Value, meant: Value) -> str:
+    told = f"{name} {_text(value)}, expected {_text(meant)}"
+    return f"node '{node.name}' ({node.op_type}) has {told}"
 
 
 def errors(truth: Arrays, got: Arrays) -> dict[str, float]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from toolkit.parity.flaw import Flaw
 from toolkit.parity.weights import FEW, named
 
 _LEAST = 8
@@ -24,12 +25,12 @@ _LARGEST = 64 << 20
 """Bytes of a tensor beyond which it is not taken to pieces."""
 
 
-def damaged(original: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> list[str]:
-    """A sentence for each tensor of another name of which a few rows are not the original's."""
+def damaged(original: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> list[Flaw]:
+    """Each tensor of another name of which a few rows are not the original's."""
     names = named(original, found)
     lost = {n: a for n in {*original} - {*names.values()} if _is_taken(a := original[n])}
     new = {n: a for n in {*found} - {*names} if _is_taken(a := found[n])}
-    return [problem for name in sorted(new) for problem in _told(name, new[name], lost)]
+    return [Flaw(told, name) for name in sorted(new) for told in _told(name, new[name], lost)]
 
 
 def _told(name: str, array: np.ndarray, lost: Mapping[str, np.ndarray]) -> Iterator[str]:

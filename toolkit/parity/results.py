@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from toolkit.parity.cases import Case
 from toolkit.parity.comparators import Meaning
 from toolkit.parity.fidelity import Fidelity
+from toolkit.parity.flaw import Flaw
 from toolkit.parity.located import Located
 from toolkit.parity.repeating import Repeated
 from toolkit.parity.verdict import Judgement
@@ -147,6 +148,8 @@ class ParityReport:
     """Planned and not run: the time budget ended first."""
     problems: tuple[str, ...] = ()
     """What is wrong apart from any case: a missing input, a vacuous reference."""
+    flaws: tuple[Flaw, ...] = ()
+    """Those of the problems that are of one place in the file."""
     notes: tuple[str, ...] = ()
     scales: Mapping[str, float] = field(default_factory=dict)
     """The largest magnitude that each output reached in the reference."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from toolkit.artifact import OnnxArtifact, read_outline
+from toolkit.parity.flaw import Flaw
 
 if TYPE_CHECKING:
     from torch import nn
@@ -75,13 +76,13 @@ def of_file(artifact: OnnxArtifact) -> list[Setting]:
 
 def unsettled(
     original: Sequence[Setting], found: Iterable[Setting], weights: Mapping[str, np.ndarray]
-) -> list[str]:
-    """A sentence for each normalization of a file that is told something else.
+) -> list[Flaw]:
+    """Each normalization of a file that is told something else.
 
     `weights`: those of the original. Where several are equal, a file may keep one of them for all:
     then it may say what any of their modules says.
     """
-    problems = []
+    flaws = []
     known = {setting.weight: setting for setting in original}
     for setting in found:
         own = known.get(setting.weight)
@@ -98,8 +99,8 @@ def unsettled(
             what = f"goes over axes from {setting.axis}, expected {expected}"
         else:
             continue
-        problems.append(f"normalization '{setting.place}' {what}")
-    return problems
+        flaws.append(Flaw(f"normalization '{setting.place}' {what}", setting.place))
+    return flaws
 
 
 def _same(weights: Mapping[str, np.ndarray], one: str, other: str) -> bool:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from toolkit.dtypes import epsilon, numpy_dtype
+from toolkit.parity.flaw import Flaw
 
 TRANSPOSED = ".T"
 """What an exporter puts behind the name of a matrix that it stores transposed."""
@@ -34,21 +35,22 @@ one of 1,531 files was nearer to the original without it by chance. Above this n
 """
 
 
-def damaged(original: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> list[str]:
-    """A sentence for each tensor of one name, shape and dtype of which a few elements differ."""
-    problems = []
+def damaged(original: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> list[Flaw]:
+    """Each tensor of one name, shape and dtype of which a few elements differ."""
+    flaws = []
     for pair in pairs(original, found):
         differs = pair.differs()
         if differs.any() and (half := pair.rounded()):
-            problems.append(f"weight '{pair.name}' is the original's rounded to {half}")
+            told = f"weight '{pair.name}' is the original's rounded to {half}"
+            flaws.append(Flaw(told, pair.stored))
             continue
         if differs.mean() > FEW:
             pair = pair.scaled()  # noqa: PLW2901
             differs = pair.departs()
         count = int(differs.sum())
         if 0 < count <= max(1, FEW * differs.size) and differs.size > 1:
-            problems.append(pair.told(differs))
-    return problems
+            flaws.append(Flaw(pair.told(differs), pair.stored))
+    return flaws
 
 
 def departing(

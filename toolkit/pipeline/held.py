@@ -19,6 +19,7 @@ from toolkit.parity.cases import GIVEN, Case, plan
 from toolkit.parity.compare import compare, smallest
 from toolkit.parity.dependence import idle_problems
 from toolkit.parity.fidelity import Budget
+from toolkit.parity.flaw import Flaw
 from toolkit.parity.judging import Judge
 from toolkit.parity.reference import Reference
 from toolkit.parity.relating import relate
@@ -27,7 +28,7 @@ from toolkit.parity.settings import unsettled
 from toolkit.parity.verdict import Tolerance
 from toolkit.parity.weights import damaged, unrelated
 from toolkit.pipeline.candidates import Candidate, candidate_file
-from toolkit.pipeline.mended import unseen_problems
+from toolkit.pipeline.mended import unseen
 from toolkit.pipeline.rows import over_budget, tallied
 from toolkit.pipeline.subjects import ONNXRUNTIME
 from toolkit.progress import SILENT, Listener
@@ -141,21 +142,25 @@ def check_candidate(
             seconds=seconds,
         )
     problems = [*candidate.problems, *vacuous, *(i.reason for i in related if i.reason)]
+    flaws: list[Flaw] = []
     notes = [*reference.notes, *evidence.notes, *said]
     if not lossy and not (tolerance and tolerance.explicit):
         original, found = reference.weights(), candidate.weights()
-        problems += damaged(original, found) + rearranged.damaged(original, found)
-        problems += unsettled(reference.settings(), candidate.settings(), original)
+        flaws += damaged(original, found) + rearranged.damaged(original, found)
+        flaws += unsettled(reference.settings(), candidate.settings(), original)
         if unrelated(original, found):
             notes.append(_UNRELATED)
-        if candidate.file and not failures and not problems:
+        if candidate.file and not failures and not problems and not flaws:
             proven = [r for r in evidence.results if r.proven]
             seconds = MENDING * budget
-            problems += unseen_problems(candidate.file, reference, proven, seconds=seconds)
+            flaws += unseen(candidate.file, reference, proven, seconds=seconds)
     notes += [note for note in candidate.notes if note not in notes]
+    problems += [flaw.told for flaw in flaws]
     tally, meanings = evidence.tally, evidence.meanings
     if lossy and data:
         tally, meanings = tallied(candidate.session, reference, data)
+    if lossy:
+        problems += over_budget(tally, fidelity or Budget())
     least = None
     if failures and shrinking:
         least = smallest(
@@ -170,7 +175,8 @@ def check_candidate(
         device=candidate.session.device,
         results=tuple(evidence.results),
         unreached=tuple(evidence.unreached),
-        problems=tuple(problems + (over_budget(tally, fidelity or Budget()) if lossy else [])),
+        problems=tuple(problems),
+        flaws=tuple(flaws),
         notes=tuple(notes),
         scales=evidence.scales,
         fidelity=tally.result() if lossy else (),

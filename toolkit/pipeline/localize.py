@@ -61,21 +61,19 @@ def locate(
     graph = steps(proto.graph)
     inputs = [d.name for d in artifact.inputs]
     behind = partial(baked, graph, inputs, whole_numbers(proto))
-    altered = set(changed(reference.weights(), read_weights(artifact)))
-    failing = [r.case for r in report.failures if not all(j.holds for j in r.judgements)]
-    end = time.perf_counter() + max(seconds, artifact.size / SLOWEST)
     tolerance = tolerance or Tolerance()
-    refused = None if failing else refusing(report, graph)
-    if refused and refused[1] is None:
-        failing = [refused[0]]  # by a node that is none of the file's: its values may tell
+    end = time.perf_counter() + max(seconds, artifact.size / SLOWEST)
+    failing = [r.case for r in report.failures if not all(j.holds for j in r.judgements)]
+    if not failing and (refused := refusing(report, graph)):
+        case, at = refused
+        if at:
+            made = behind(at)
+            why = Cause(made) if made else cause(at, case, artifact, reference, graph, end)
+            return Found(Located(_departure(why.step), why.blame, case=str(case)))
+        failing = [case]  # by a node that is none of the file's: its values may tell
+    flawed = _flawed(report, graph)
     if not failing:
-        if refused and (node := refused[1]):
-            made = (artifact, reference, graph, end)
-            found_at = Cause(c) if (c := behind(node)) else cause(node, refused[0], *made)
-            told = Located(_departure(found_at.step), found_at.blame, case=str(refused[0]))
-            return Found(told)
-        proven = _reading_damage(report, graph, altered) or _told(report, graph)
-        return Found(Located(_departure(proven))) if proven else None
+        return Found(Located(_departure(flawed))) if flawed else None
     for case in _simplest(failing, reference):
         feeds = case.feeds(reference.signature, reference.given)
         inside = Inside(artifact, reference, feeds, tolerance)
@@ -91,32 +89,28 @@ def locate(
         marks, named, alike = of_file(original, reference, feeds, graph, end)
     fed = {name: Sketch.of(array) for name, array in inside.fed.items()}
     here = Map(inputs, graph, {**fed, **found}, marks, Tolerance().factor, named, alike)
-    if wrong:
-        at = first(here, wrong, altered)
-        damaged = _reading_damage(report, graph, altered)
-        if damaged and not (at and altered & {*at[0].inputs}):
-            at = damaged, None  # its own value may be too near to tell
-        departs = departure(here, *at) if at else None
-        if at and at[0] is not damaged and (constant := behind(at[0])):
-            departs = _departure(constant)
-        told = Located(departs, (), profile(here), str(case))
-        step, meant = at or (None, None)
-        return Found(told, inside, here, step, meant, original)
-    guilty, departs = _of_runtime(inside, here, end, runtime=runtime, device=report.device)
-    blamed: tuple[str, ...] = ()
-    if guilty:
-        blamed = (guilty.told,)
-    elif departs:
-        blamed = (f"the graph is right in float64: a kernel of {runtime} is off",)
-    told = Located(departs, blamed, profile(here), str(case))
-    step = next((s for s in graph if departs and s.node == departs.node), None)
-    return Found(told, inside, here, step, None, original, guilty)
+    if not wrong:
+        guilty, departs, blamed = _of_runtime(inside, here, end, runtime, report.device)
+        step = next((s for s in graph if departs and s.node == departs.node), None)
+        told = Located(departs, blamed, profile(here), str(case))
+        return Found(told, inside, here, step, None, original, guilty)
+    altered = {*changed(reference.weights(), read_weights(artifact))}
+    step, meant = first(here, wrong, altered) or (None, None)
+    if flawed and not (step and (step is flawed or altered & {*step.inputs})):
+        step, meant = flawed, None  # its own value may be too near to tell
+    made = behind(step) if step and step is not flawed else None
+    departs = _departure(made) if made else departure(here, step, meant) if step else None
+    told = Located(departs, (), profile(here), str(case))
+    return Found(told, inside, here, step, meant, original)
 
 
 def _of_runtime(
-    inside: Inside, here: Map, end: float, *, runtime: str, device: str
-) -> tuple[blame.Optimization | None, Departure | None]:
-    """The graph is right: what the runtime does to it, an optimization first, else a kernel."""
+    inside: Inside, here: Map, end: float, runtime: str, device: str
+) -> tuple[blame.Optimization | None, Departure | None, tuple[str, ...]]:
+    """The graph is right: what the runtime does to it, an optimization first, else a kernel.
+
+    Last a sentence on it.
+    """
 
     def wrong(outputs: Arrays) -> bool:
         return bool(inside.wrong({name: Sketch.of(array) for name, array in outputs.items()}))
@@ -129,10 +123,12 @@ def _of_runtime(
         inside.artifact, inside.fed, wrong, **where, seconds=left(end) / 2
     )
     if guilty:
-        return guilty, None
-    return None, blame.of_kernels(
+        return guilty, None, (guilty.told,)
+    kernel = blame.of_kernels(
         inside.artifact, inside.fed, here.values, here.steps, unit, **where, seconds=left(end)
     )
+    told = f"the graph is right in float64: a kernel of {runtime} is off"
+    return None, kernel, (told,) if kernel else ()
 
 
 _SMALL = (2, 3, 5, 7, 11, 13)
@@ -159,24 +155,10 @@ def _simplest(failing: Sequence[Case], reference: Reference) -> Iterator[Case]:
     yield case
 
 
-def _reading_damage(report: ParityReport, graph: Sequence[Step], altered: set[str]) -> Step | None:
-    """The first node that reads a weight of which a few elements differ (`parity.weights`)."""
-    told = " ".join(report.problems)
-    for step in graph:
-        for name in step.inputs:
-            if name in altered and f"'{name.removesuffix('.T')}'" in told:
-                return step
-    return None
-
-
-def _told(report: ParityReport, graph: Sequence[Step]) -> Step | None:
-    """The first node that a problem names, or that reads a weight which one names."""
-    told = " ".join(report.problems)
-
-    def named(step: Step) -> bool:
-        return any(f"'{name}'" in told for name in (step.node, *step.inputs) if name)
-
-    return next(filter(named, graph), None)
+def _flawed(report: ParityReport, graph: Sequence[Step]) -> Step | None:
+    """The first node that has a flaw, or reads a weight that has one."""
+    places = {flaw.at for flaw in report.flaws} - {""}
+    return next((s for s in graph if places & {s.node, *s.inputs}), None)
 
 
 def _departure(step: Step) -> Departure:

@@ -20,6 +20,7 @@ from toolkit.errors import OnnxportError
 from toolkit.examples import SPECIAL
 from toolkit.optimize.naming import path as module_of
 from toolkit.parity.cases import GIVEN, Case
+from toolkit.parity.flaw import Flaw
 from toolkit.parity.mending import Mend, errors, is_mended, of_operators, of_weights
 from toolkit.parity.operators import nodes
 from toolkit.parity.reference import Reference
@@ -38,10 +39,10 @@ class _Heard(NamedTuple):
     error: Mapping[str, float]
 
 
-def unseen_problems(
+def unseen(
     artifact: OnnxArtifact, reference: Reference, results: Sequence[CaseResult], *, seconds: float
-) -> list[str]:
-    """The first fault that can be proven, as a sentence. `results`: of cases that hold."""
+) -> list[Flaw]:
+    """The first fault that can be proven. `results`: of cases that hold."""
     end = time.monotonic() + seconds
     cases = _telling(results)
     try:
@@ -53,7 +54,7 @@ def unseen_problems(
             if time.monotonic() > end:
                 break
             if _is_proven(mend, artifact, reference, heard):
-                return [mend.problem]
+                return [mend.flaw]
     except OnnxportError:  # one of the two has no evaluation in float64
         pass
     return []
