@@ -1,7 +1,8 @@
 """any and all along an axis of a tensor that has none: PyTorch takes axis 0, ONNX refuses it.
 
 torch.onnx wrote a ReduceMax over axis 0 of a scalar, which no runtime loads. And it does not know
-the question behind a check of values (`torch._check_tensor_all` in deformable attention).
+the question behind a check of values (`torch._check_tensor_all` in deformable attention). And of
+the number in `x % x.shape[1]` it makes a constant, which a size is not.
 """
 
 from __future__ import annotations
@@ -20,11 +21,18 @@ def _any(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     return (x != 0).to(torch.uint8 if x.dtype == torch.uint8 else torch.bool)
 
 
+def _remainder(x: Tensor, by: Any) -> Any:
+    if isinstance(by, (int, float, bool)):
+        return NotImplemented
+    return torch.remainder(x, torch.scalar_tensor(by, dtype=torch.result_type(x, 1)))
+
+
 _ATEN = torch.ops.aten
 FAMILY = Family(
     "scalars",
     decompositions={
         **dict.fromkeys((_ATEN.any.dim, _ATEN.all.dim, _ATEN.any.dims, _ATEN.all.dims), _any),
+        _ATEN.remainder.Scalar: _remainder,
         _ATEN._is_all_true.default: lambda x: x.all(),
     },
 )

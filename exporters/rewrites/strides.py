@@ -18,7 +18,7 @@ from unittest import mock
 
 import torch
 from torch import SymInt, Tensor, _prims_common, nn
-from torch.fx.experimental.symbolic_shapes import ShapeEnv
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode, ShapeEnv
 from torch.nn import functional as F  # noqa: N812
 from torch.utils import _pytree as pytree
 
@@ -77,8 +77,11 @@ def _ordered(x: Any) -> Any:
     env = _environment([x]) if isinstance(x, Tensor) and x.dim() > 2 else None
     if env is None:
         return x
-    with env.suppress_guards():
-        ordered = x.is_contiguous()
+    try:
+        with env.suppress_guards():
+            ordered = x.is_contiguous()
+    except GuardOnDataDependentSymNode:  # a size that values decide: as many as a mask chooses
+        ordered = False
     return x if ordered else x.clone(memory_format=torch.contiguous_format)
 
 

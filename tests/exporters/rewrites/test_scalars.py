@@ -43,3 +43,18 @@ def test_a_check_of_values_is_dropped(tmp_path: Path) -> None:
         budget=2.0,
     )
     assert exported.report.holds
+
+
+class Wrapped(nn.Module):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x % x.shape[1], x.long() % (x.shape[0] + 1)
+
+
+def test_what_is_left_of_a_division_by_a_size(tmp_path: Path) -> None:
+    exported = toolkit.export(
+        (Wrapped(), "x: float32[n, m] in -20..20; where n = 1..5, m = 1..9"),
+        tmp_path / "m.onnx",
+        exporters=["onnxport"],
+        budget=2.0,
+    )
+    assert exported.report.holds
