@@ -68,7 +68,10 @@ def _require_whole_sequences(model: onnx.ModelProto) -> None:
 
 
 class ReferenceFloat64(Reference):
-    """The graph with every float32 and float16 in it made float64."""
+    """The graph with every float32 in it made float64, and float16 too in a file of float16.
+
+    Where a file of float32 goes through float16 on the way, that rounds: it is what the graph says.
+    """
 
     name = "reference-float64"
     float64 = True
@@ -83,7 +86,7 @@ class ReferenceFloat64(Reference):
 
 
 def _streaming(subject: OnnxArtifact, outline: onnx.ModelProto) -> Streaming:
-    return Streaming(widened(small(outline)), read_weights(subject))
+    return Streaming(widened(small(outline), half=_is_half(outline)), read_weights(subject))
 
 
 def _walked(
@@ -141,8 +144,20 @@ _TYPES = ("to", "dtype")
 """Attributes that hold an element type."""
 
 
-def widened(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy of the model in which floats are float64: weights, constants, casts, declarations."""
+def _is_half(model: onnx.ModelProto) -> bool:
+    """Is float16 what it takes or keeps its weights in, and not only a step on the way?"""
+    graph = model.graph
+    types = {v.type.tensor_type.elem_type for v in graph.input}
+    return TensorProto.FLOAT16 in types | {t.data_type for t in graph.initializer}
+
+
+def widened(model: onnx.ModelProto, *, half: bool | None = None) -> onnx.ModelProto:
+    """A copy of the model in which floats are float64: weights, constants, casts, declarations.
+
+    `half`: casts to float16 as well; by default where the model is of float16.
+    """
+    half = _is_half(model) if half is None else half
+    cast = _NARROW if half else (TensorProto.FLOAT,)
     wide = onnx.ModelProto()
     wide.CopyFrom(model)
     for graph in graphs(wide.graph):
@@ -158,7 +173,7 @@ def widened(model: onnx.ModelProto) -> onnx.ModelProto:
             zero = numpy_helper.from_array(np.zeros(1))
             node.attribute.append(onnx.helper.make_attribute("value", zero))
         for attribute in node.attribute:
-            if attribute.name in _TYPES and attribute.i in _NARROW:
+            if attribute.name in _TYPES and attribute.i in cast:
                 attribute.i = TensorProto.DOUBLE
             for tensor in ([attribute.t] if attribute.HasField("t") else []) + [*attribute.tensors]:
                 _widen(tensor)

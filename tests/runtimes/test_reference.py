@@ -30,9 +30,8 @@ THIRDS = {
     + "{ s = Shape(x) t = ConstantOfShape<value: tensor = float[1] {3}>(s) y = Div(x, t) }",
     "cast": HEAD + "<float three = {3}> { h = Div(x, three) y = Cast<to: int = 1>(h) }",
     "half precision": HEAD
-    + """<float three = {3}> {
-        a = Cast<to: int = 10>(x) b = Cast<to: int = 10>(three) c = Div(a, b)
-        y = Cast<to: int = 1>(c)
+    + """<float16 three = {16896}> {
+        a = Cast<to: int = 10>(x) c = Div(a, three) y = Cast<to: int = 1>(c)
     }""",
     "branch": HEAD
     + """<bool yes = {1}> {
@@ -84,6 +83,19 @@ def test_integers_stay_what_they_are(tmp_path: Path) -> None:
     artifact = saved(tmp_path / "m.onnx", graph, "x: float32[n]; where n = 1..8; -> y: int64[n]")
     y = ReferenceFloat64().load(artifact, "cpu").run({"x": ONE})["y"]
     assert (str(y.dtype), int(y[0])) == ("int64", 2)
+
+
+@pytest.mark.parametrize("kept", ["float32", "float16"])
+def test_a_step_through_float16_rounds_but_in_a_file_of_float16(tmp_path: Path, kept: str) -> None:
+    text = {"float32": "float one = {1}", "float16": "float16 half = {1}"}[kept]
+    graph = (
+        f"(float[n] x) => (float[n] y) <{text}>"
+        "{ h = Cast<to: int = 10>(x) w = Cast<to: int = 1>(h) y = Identity(w) }"
+    )
+    x = np.float32(1) / 3 * ONE
+    found = ReferenceFloat64().load(saved(tmp_path / "m.onnx", graph, SIGNATURE), "cpu")
+    expected = x.astype(np.float16) if kept == "float32" else x
+    np.testing.assert_array_equal(found.run({"x": x})["y"], expected.astype(np.float64))
 
 
 def test_widening_leaves_the_model_as_it_is() -> None:
