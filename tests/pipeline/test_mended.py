@@ -71,9 +71,21 @@ def scaled(model: ModelProto, name: str, by: float) -> None:
     tensor.CopyFrom(numpy_helper.from_array(values, name))
 
 
+def through_float16(model: ModelProto) -> None:
+    """Behind the first Gelu, whose values are too small for what is lost to show."""
+    gelu = next(n for n in model.graph.node if n.op_type == "Gelu")
+    name, gelu.output[0] = gelu.output[0], "before"
+    there = helper.make_node("Cast", ["before"], ["half"], "there", to=onnx.TensorProto.FLOAT16)
+    back = helper.make_node("Cast", ["half"], [name], "back", to=onnx.TensorProto.FLOAT)
+    place = [n.name for n in model.graph.node].index(gelu.name)
+    for node in (back, there):
+        model.graph.node.insert(place + 1, node)
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
+        (through_float16, "node 'there' (Cast) rounds to float16, the original does not"),
         (
             lambda m: told(m, "Gelu", "approximate", "tanh"),
             "(Gelu) has approximate 'tanh', expected 'none'",
@@ -97,7 +109,7 @@ def scaled(model: ModelProto, name: str, by: float) -> None:
             "weight 'second.bias' differs from the original's in 4 of 4 elements",
         ),
     ],
-    ids=["exact", "tanh", "epsilon", "slope", "norm", "weight"],
+    ids=["half", "exact", "tanh", "epsilon", "slope", "norm", "weight"],
 )
 def test_a_fault_is_proven(
     file: Path, tmp_path: Path, change: Callable[[ModelProto], None], expected: str

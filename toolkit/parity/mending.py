@@ -1,4 +1,4 @@
-"""What would mend a file whose fault no output shows: a weight, or what its nodes are told. Pure.
+"""What would mend a file whose fault no output shows: a weight, what its nodes are told. Pure.
 
 An exporter may fold a factor into a weight, and fuse what a module wrote out: that a file says
 something else than its original proves nothing. So each of these is a suspicion, and a fault only
@@ -9,7 +9,7 @@ float64. After a fold it is farther away. See `toolkit.pipeline.mended`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import isclose
@@ -22,14 +22,19 @@ from toolkit.parity.flaw import Flaw
 from toolkit.parity.operators import ATTRIBUTES, Told, Value, nodes, says
 from toolkit.parity.settings import ROUNDED
 from toolkit.parity.weights import Pair, departing
+from toolkit.proto import graphs
 
 if TYPE_CHECKING:
-    from onnx import ModelProto, NodeProto, TensorProto
+    from onnx import AttributeProto, ModelProto, NodeProto, TensorProto
 
 Arrays = Mapping[str, np.ndarray]
 
 FEW = 4
 """Suspicions of one kind: of a file where more has changed, nothing can be said one by one."""
+
+_FLOAT = 1
+_SHORTER = {10: "float16", 16: "bfloat16"}
+"""onnx.TensorProto.FLOAT, FLOAT16 and BFLOAT16."""
 
 _NEARER = 10.0
 """Times by which the error must fall. For a Gelu of BERT it was 750 times, for a factor of 1.001 in
@@ -89,6 +94,29 @@ def of_operators(
 def _says_wrong(node: NodeProto, name: str, value: Value, meant: Value) -> str:
     told = f"{name} {_text(value)}, expected {_text(meant)}"
     return f"node '{node.name}' ({node.op_type}) has {told}"
+
+
+def of_casts(model: ModelProto) -> list[Mend]:
+    """No step through a shorter float, at all nodes that take one."""
+    found = list(_rounding(model))
+    if not found:
+        return []
+    node, to = found[0]
+    told = f"node '{node.name}' (Cast) rounds to {_SHORTER[to.i]}, the original does not"
+    return [Mend(Flaw(told, node.name), _unrounded)]
+
+
+def _rounding(model: ModelProto) -> Iterator[tuple[NodeProto, AttributeProto]]:
+    for holder in (*graphs(model.graph), *model.functions):
+        for node in holder.node:
+            for attribute in node.attribute if node.op_type == "Cast" else ():
+                if attribute.name == "to" and attribute.i in _SHORTER:
+                    yield node, attribute
+
+
+def _unrounded(model: ModelProto) -> None:
+    for _, to in _rounding(model):
+        to.i = _FLOAT
 
 
 def errors(truth: Arrays, got: Arrays) -> dict[str, float]:

@@ -21,7 +21,7 @@ from toolkit.examples import SPECIAL
 from toolkit.optimize.naming import path as module_of
 from toolkit.parity.cases import GIVEN, Case
 from toolkit.parity.flaw import Flaw
-from toolkit.parity.mending import Mend, errors, is_mended, of_operators, of_weights
+from toolkit.parity.mending import Mend, errors, is_mended, of_casts, of_operators, of_weights
 from toolkit.parity.operators import nodes
 from toolkit.parity.reference import Reference
 from toolkit.parity.results import CaseResult
@@ -82,6 +82,7 @@ def _suspicions(
 ) -> Iterator[Mend]:
     yield from of_weights(reference.weights(), read_weights(artifact))
     outline = read_outline(artifact.path)
+    yield from of_casts(outline)
     if any(True for _ in nodes(outline)):
         for case in cases[:1]:
             feeds = case.feeds(reference.signature, reference.given)
