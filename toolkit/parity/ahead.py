@@ -11,6 +11,7 @@ from math import inf
 
 from toolkit.errors import OnnxportError
 from toolkit.parity.cases import Case
+from toolkit.parity.ending import ending
 from toolkit.parity.pacing import ENOUGH, Clock, Room
 from toolkit.parity.reference import Known, Reference
 from toolkit.parity.repeating import CASES
@@ -38,7 +39,8 @@ def ask_ahead(reference: Reference, cases: Sequence[Case], budget: float) -> Ite
         start = time.perf_counter()
         try:
             feeds = case.feeds(reference.signature, reference.given)
-            expected = reference.expect_once(feeds)
+            with ending(reference, case, clock.expects(volume)):
+                expected = reference.expect_once(feeds)
         except OnnxportError:
             continue
         known = Known(feeds, expected, time.perf_counter() - start)

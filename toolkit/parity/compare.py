@@ -14,6 +14,7 @@ from toolkit.errors import OnnxportError
 from toolkit.parity import blocks, shrinking, special
 from toolkit.parity.cases import GIVEN, Case
 from toolkit.parity.comparators import Meanings
+from toolkit.parity.ending import ending
 from toolkit.parity.fidelity import Tally
 from toolkit.parity.judging import Judge
 from toolkit.parity.measures import Measuring
@@ -26,6 +27,8 @@ _FAINT = 1e-20
 """Float outputs that never exceed this carry nothing to compare (random MobileNets: 1e-32)."""
 
 TOO_LARGE = "cases are put off whose outputs would not fit the memory that is free"
+
+ENDLESS = "the original comes to no end at cases of the kind '{}': nothing is compared there"
 
 
 @dataclass
@@ -106,7 +109,8 @@ def compare(
             evidence.notes = [TOO_LARGE]
             continue
         start = time.perf_counter()
-        result = _compared(candidate, reference, judge, case, known, evidence)
+        usual = clock.expects(volume)
+        result = _compared(candidate, reference, judge, case, known, evidence, usual)
         if result is None:
             continue
         seconds = time.perf_counter() - start + (known.seconds if known else 0.0)
@@ -116,6 +120,7 @@ def compare(
         progress(number + 1, len(cases))
         if fail_fast and not result.holds:
             break
+    evidence.notes += [ENDLESS.format(fill) for fill in reference.endless]
     return evidence
 
 
@@ -126,12 +131,15 @@ def _compared(
     case: Case,
     known: Known | None,
     evidence: Evidence,
+    usual: float,
 ) -> CaseResult | None:
     """One case, whose arrays are gone before those of the next are made. None for NaN that the
-    original does not take: there is nothing to compare."""
+    original does not take or get over: there is nothing to compare. `usual`: seconds that it takes.
+    """
     feeds = known.feeds if known else case.feeds(reference.signature, reference.given)
     try:
-        expected = known.expected if known else reference.expect(feeds)
+        with ending(reference, case, usual):
+            expected = known.expected if known else reference.expect(feeds)
     except OnnxportError:
         if case.fill in special.SPECIAL:
             return None

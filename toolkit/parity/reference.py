@@ -95,6 +95,8 @@ class Reference:
         """The only cases there are, where it can be asked about no other."""
         self.known: dict[Case, Known] = {}
         """What it was asked ahead; see `toolkit.parity.ahead`."""
+        self.endless: list[str] = []
+        """Fills on which it does not come to an end; see `toolkit.parity.ending`."""
         self._moving, self._draws = moving, draws
         self._deep = deep
         self.weights = weights
