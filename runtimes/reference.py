@@ -20,7 +20,7 @@ from runtimes.streaming import Streaming, is_heavy, small
 from toolkit.artifact import OnnxArtifact, read_model, read_outline, read_weights
 from toolkit.errors import InputError, NotLoadable
 from toolkit.plugins import Availability
-from toolkit.proto import graphs, is_flat
+from toolkit.proto import all_nodes, graphs, is_flat
 
 if TYPE_CHECKING:
     from toolkit.model import LoadedModel
@@ -167,8 +167,7 @@ def widened(model: onnx.ModelProto, *, half: bool | None = None) -> onnx.ModelPr
         for value in (*graph.input, *graph.output):
             if value.type.tensor_type.elem_type in _NARROW:
                 value.type.tensor_type.elem_type = TensorProto.DOUBLE
-    holders = [*graphs(wide.graph), *wide.functions]
-    for node in (n for holder in holders for n in holder.node):
+    for node in all_nodes(wide):
         if node.op_type == "ConstantOfShape" and not node.attribute:  # a float32 zero
             zero = numpy_helper.from_array(np.zeros(1))
             node.attribute.append(onnx.helper.make_attribute("value", zero))

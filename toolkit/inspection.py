@@ -10,7 +10,7 @@ from typing import Any
 
 from toolkit.artifact import OnnxArtifact, located, open_artifact, read_graph
 from toolkit.errors import InputError
-from toolkit.proto import graphs
+from toolkit.proto import all_nodes, graphs
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,7 @@ def inspect(path: Path | str) -> Inspection:
     inner = graphs(proto.graph)
     counts = Counter(
         f"{node.domain}::{node.op_type}" if node.domain else node.op_type
-        for holder in (*inner, *proto.functions)
-        for node in holder.node
+        for node in all_nodes(proto)
     )
     try:
         size = artifact.size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from toolkit.artifact import OnnxArtifact, read_outline
 from toolkit.dtypes import DTYPES
-from toolkit.proto import graphs
+from toolkit.proto import all_nodes, graphs
 
 _ORDERING = frozenset(
     {
@@ -31,10 +31,8 @@ def has_internals(artifact: OnnxArtifact) -> bool:
 def orders_numbers(artifact: OnnxArtifact) -> bool:
     """Does a file order numbers, ask for their sign, or cast them to integers?"""
     proto = read_outline(artifact.path)
-    nodes = [node for graph in graphs(proto.graph) for node in graph.node]
-    nodes += [node for function in proto.functions for node in function.node]
     return any(
         node.op_type in _ORDERING
         or (node.op_type == "Cast" and any(a.i in _WHOLE for a in node.attribute if a.name == "to"))
-        for node in nodes
+        for node in all_nodes(proto)
     )

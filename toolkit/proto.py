@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto
+    from onnx import GraphProto, ModelProto, NodeProto
 
 _NAME = "onnx.onnx_ml_pb2"
 
@@ -30,6 +31,12 @@ def graphs(graph: GraphProto) -> list[GraphProto]:
             for inner in attribute.graphs:
                 found += graphs(inner)
     return found
+
+
+def all_nodes(model: ModelProto) -> Iterator[NodeProto]:
+    """Those of the graph, of all graphs within it and of functions, always in the same order."""
+    for holder in (*graphs(model.graph), *model.functions):
+        yield from holder.node
 
 
 def is_flat(model: ModelProto) -> bool:

@@ -56,7 +56,6 @@ def _attention(
         found: tuple[Tensor, ...] = type(self).forward(self, hidden_states, *asked)
         return found
     least, window = torch.finfo(hidden_states.dtype).min, self.one_sided_attn_window_size
-    masked = is_index_masked
 
     def heads(layer: nn.Module, states: Tensor) -> Tensor:
         split: Tensor = layer(states).unflatten(-1, (self.num_heads, self.head_dim))
@@ -80,7 +79,7 @@ def _attention(
     of_head = places[:, :, None, None].expand(-1, -1, self.num_heads, self.head_dim)
     far = of_each(of_each(query) @ key.gather(1, of_head).permute(0, 2, 3, 1))
     far = far.masked_fill(~real[:, None, None, :], least)
-    weights = shares(torch.cat((far, near), -1)).masked_fill(masked[:, :, None, None], 0.0)
+    weights = shares(torch.cat((far, near), -1)).masked_fill(is_index_masked[:, :, None, None], 0.0)
     weights = weights.to(query.dtype)
     to_global, to_window = weights.split((far.shape[-1], near.shape[-1]), -1)
     seen = of_each(of_each(to_global) @ of_each(value.gather(1, of_head)))
@@ -88,7 +87,7 @@ def _attention(
 
     asking = heads(self.query_global, hidden_states.gather(1, index)) / math.sqrt(self.head_dim)
     scores = of_each(asking) @ heads(self.key_global, hidden_states).permute(0, 2, 3, 1)
-    whole = shares(scores.masked_fill(masked[:, None, None, :], least)).to(query.dtype)
+    whole = shares(scores.masked_fill(is_index_masked[:, None, None, :], least)).to(query.dtype)
     seeing = of_each(whole @ of_each(heads(self.value_global, hidden_states)))
     own = seen.flatten(2)
     told = torch.where(real[:, :, None], seeing.flatten(2), own.gather(1, index))

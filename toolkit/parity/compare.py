@@ -14,7 +14,7 @@ from toolkit.errors import OnnxportError
 from toolkit.parity import blocks, shrinking, special
 from toolkit.parity.cases import GIVEN, Case
 from toolkit.parity.comparators import Meanings
-from toolkit.parity.ending import ending
+from toolkit.parity.ending import TOLD, ending
 from toolkit.parity.fidelity import Tally
 from toolkit.parity.judging import Judge
 from toolkit.parity.measures import Measuring
@@ -27,8 +27,6 @@ _FAINT = 1e-20
 """Float outputs that never exceed this carry nothing to compare (random MobileNets: 1e-32)."""
 
 TOO_LARGE = "cases are put off whose outputs would not fit the memory that is free"
-
-ENDLESS = "the original comes to no end at cases of the kind '{}': nothing is compared there"
 
 
 @dataclass
@@ -120,7 +118,9 @@ def compare(
         progress(number + 1, len(cases))
         if fail_fast and not result.holds:
             break
-    evidence.notes += [ENDLESS.format(fill) for fill in reference.endless]
+    evidence.notes += [
+        f"{TOLD.format(fill)}: nothing is compared there" for fill in reference.endless
+    ]
     return evidence
 
 

@@ -1,4 +1,4 @@
-"""What would mend a file whose fault no output shows: a weight, what its nodes are told. Pure.
+"""What would mend a file whose fault no output shows: weights, what nodes are told, casts. Pure.
 
 An exporter may fold a factor into a weight, and fuse what a module wrote out: that a file says
 something else than its original proves nothing. So each of these is a suspicion, and a fault only
@@ -22,7 +22,7 @@ from toolkit.parity.flaw import Flaw
 from toolkit.parity.operators import ATTRIBUTES, Told, Value, nodes, says
 from toolkit.parity.settings import ROUNDED
 from toolkit.parity.weights import Pair, departing
-from toolkit.proto import graphs
+from toolkit.proto import all_nodes
 
 if TYPE_CHECKING:
     from onnx import AttributeProto, ModelProto, NodeProto, TensorProto
@@ -32,9 +32,7 @@ Arrays = Mapping[str, np.ndarray]
 FEW = 4
 """Suspicions of one kind: of a file where more has changed, nothing can be said one by one."""
 
-_FLOAT = 1
-_SHORTER = {10: "float16", 16: "bfloat16"}
-"""onnx.TensorProto.FLOAT, FLOAT16 and BFLOAT16."""
+_SHORTER = {DTYPES[name].onnx: name for name in ("float16", "bfloat16")}
 
 _NEARER = 10.0
 """Times by which the error must fall. For a Gelu of BERT it was 750 times, for a factor of 1.001 in
@@ -98,25 +96,24 @@ def _says_wrong(node: NodeProto, name: str, value: Value, meant: Value) -> str:
 
 def of_casts(model: ModelProto) -> list[Mend]:
     """No step through a shorter float, at all nodes that take one."""
-    found = list(_rounding(model))
-    if not found:
+    found = next(_rounding(model), None)
+    if found is None:
         return []
-    node, to = found[0]
+    node, to = found
     told = f"node '{node.name}' (Cast) rounds to {_SHORTER[to.i]}, the original does not"
     return [Mend(Flaw(told, node.name), _unrounded)]
 
 
 def _rounding(model: ModelProto) -> Iterator[tuple[NodeProto, AttributeProto]]:
-    for holder in (*graphs(model.graph), *model.functions):
-        for node in holder.node:
-            for attribute in node.attribute if node.op_type == "Cast" else ():
-                if attribute.name == "to" and attribute.i in _SHORTER:
-                    yield node, attribute
+    for node in all_nodes(model):
+        for attribute in node.attribute if node.op_type == "Cast" else ():
+            if attribute.name == "to" and attribute.i in _SHORTER:
+                yield node, attribute
 
 
 def _unrounded(model: ModelProto) -> None:
     for _, to in _rounding(model):
-        to.i = _FLOAT
+        to.i = DTYPES["float32"].onnx
 
 
 def errors(truth: Arrays, got: Arrays) -> dict[str, float]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from toolkit.proto import graphs
+from toolkit.proto import all_nodes
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
@@ -65,10 +65,9 @@ ARGUMENTS: Mapping[str, frozenset[str | float]] = {
 
 def nodes(model: ModelProto) -> Iterator[NodeProto]:
     """Those of the table, in subgraphs and functions too, always in the same order."""
-    for holder in (*graphs(model.graph), *model.functions):
-        for node in holder.node:
-            if node.op_type in _OPERATORS and node.domain in ("", "ai.onnx"):
-                yield node
+    for node in all_nodes(model):
+        if node.op_type in _OPERATORS and node.domain in ("", "ai.onnx"):
+            yield node
 
 
 def says(node: NodeProto) -> Iterator[tuple[str, Value]]:

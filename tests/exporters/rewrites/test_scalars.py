@@ -1,4 +1,4 @@
-"""any and all along an axis that a scalar does not have, beside tensors that have it."""
+"""What takes a scalar, or is an axis of one: any, all, a check of values, a remainder by a size."""
 
 from pathlib import Path
 
@@ -6,6 +6,11 @@ import torch
 from torch import Tensor, nn
 
 import toolkit
+
+
+def holds(module: nn.Module, signature: str, path: Path) -> bool:
+    exported = toolkit.export((module, signature), path, exporters=["onnxport"], budget=2.0)
+    return exported.report.holds
 
 
 class Reduced(nn.Module):
@@ -21,10 +26,7 @@ class Reduced(nn.Module):
 
 def test_a_scalar_is_its_own_reduction(tmp_path: Path) -> None:
     signature = "x: float32[]; bytes_: uint8[]; y: bool[n, 3]; where n = 1..5"
-    exported = toolkit.export(
-        (Reduced(), signature), tmp_path / "m.onnx", exporters=["onnxport"], budget=2.0
-    )
-    assert exported.report.holds
+    assert holds(Reduced(), signature, tmp_path / "m.onnx")
 
 
 class Checked(nn.Module):
@@ -36,13 +38,7 @@ class Checked(nn.Module):
 
 
 def test_a_check_of_values_is_dropped(tmp_path: Path) -> None:
-    exported = toolkit.export(
-        (Checked(), "x: float32[n, 3]; where n = 1..5"),
-        tmp_path / "m.onnx",
-        exporters=["onnxport"],
-        budget=2.0,
-    )
-    assert exported.report.holds
+    assert holds(Checked(), "x: float32[n, 3]; where n = 1..5", tmp_path / "m.onnx")
 
 
 class Wrapped(nn.Module):
@@ -51,10 +47,5 @@ class Wrapped(nn.Module):
 
 
 def test_what_is_left_of_a_division_by_a_size(tmp_path: Path) -> None:
-    exported = toolkit.export(
-        (Wrapped(), "x: float32[n, m] in -20..20; where n = 1..5, m = 1..9"),
-        tmp_path / "m.onnx",
-        exporters=["onnxport"],
-        budget=2.0,
-    )
-    assert exported.report.holds
+    signature = "x: float32[n, m] in -20..20; where n = 1..5, m = 1..9"
+    assert holds(Wrapped(), signature, tmp_path / "m.onnx")
