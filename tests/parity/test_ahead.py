@@ -1,5 +1,7 @@
 """What is asked of the original before there is a candidate, and not asked again."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
@@ -7,11 +9,11 @@ from tests.parity.functions import Computes
 from toolkit.errors import InputError
 from toolkit.parity import ahead
 from toolkit.parity.ahead import ask_ahead
-from toolkit.parity.cases import plan
+from toolkit.parity.cases import Case, plan
 from toolkit.parity.compare import compare
 from toolkit.parity.judging import Judge
 from toolkit.parity.reference import Reference
-from toolkit.parity.repeating import CASES
+from toolkit.parity.repeating import AGAIN, CASES
 from toolkit.parity.verdict import Tolerance
 from toolkit.signature import Signature
 
@@ -39,7 +41,7 @@ def test_of_a_known_case_the_original_is_not_asked_again() -> None:
     for _ in ask_ahead(original.reference, PLANNED, 10.0):
         pass
     accepted = [c for c in PLANNED if c.volume(SIGNATURE) != 13 * 3]
-    assert [*original.reference.known] == [c for c in accepted if c in PLANNED[CASES:]]
+    assert {*original.reference.known} == {*accepted}
     before = original.asked
     evidence = compare(
         Computes(SIGNATURE, lambda x: x * 2),
@@ -50,7 +52,33 @@ def test_of_a_known_case_the_original_is_not_asked_again() -> None:
     )
     assert [r.case for r in evidence.results] == accepted
     assert all(r.holds for r in evidence.results)
-    assert original.asked == before + 2 * CASES  # in both precisions
+    assert original.asked == before
+
+
+def test_what_is_repeated_is_run_again_and_its_truth_is_kept() -> None:
+    exact, plain = Original(), Original()
+    repeats = Computes(SIGNATURE, plain)
+    repeats.ways = lambda: {AGAIN: nullcontext}  # type: ignore[attr-defined]
+    reference = Reference(repeats, Computes(SIGNATURE, exact))
+    cases = [c for c in PLANNED if c.volume(SIGNATURE) != 13 * 3]
+    for _ in ask_ahead(reference, cases, 10.0):
+        pass
+    asked = exact.asked, plain.asked
+    judge = Judge(reference, Tolerance())
+    compare(Computes(SIGNATURE, lambda x: x * 2), reference, judge, cases, budget=60.0)
+    assert exact.asked == asked[0]
+    assert plain.asked == asked[1] + 2 * CASES  # as it is, and once more
+
+
+def test_a_case_without_room_does_not_end_the_asking(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = 3 * 4 * 3
+    monkeypatch.setattr(ahead, "ROOM", 20 * row)
+    original = Original()
+    cases = [Case((("batch", n),), "uniform", n) for n in (16, 15, 14, 2, 1)]
+    for _ in ask_ahead(original.reference, [*PLANNED[:CASES], *cases], 10.0):
+        pass
+    known = [c for c in original.reference.known if c in cases]
+    assert known == [cases[0], cases[3], cases[4]]
 
 
 def test_a_candidate_is_judged_by_what_is_known() -> None:

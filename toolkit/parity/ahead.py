@@ -16,7 +16,7 @@ from toolkit.parity.pacing import ENOUGH, Clock, Room
 from toolkit.parity.reference import Known, Reference
 from toolkit.parity.repeating import CASES
 
-ROOM = 256 << 20
+ROOM = 512 << 20
 """Bytes of inputs and outputs that are kept, for all candidates of a model."""
 
 STEP = 0.5
@@ -26,15 +26,19 @@ STEP = 0.5
 def ask_ahead(reference: Reference, cases: Sequence[Case], budget: float) -> Iterator[None]:
     """One case a step, in their order, into `reference.known`.
 
-    Left to the check are those that it repeats to see their noise, that the original refuses, for
-    which there is no room, and that seem to take too long: `budget` seconds, or `STEP` beyond
-    `ENOUGH`.
+    Left to the check are those that the original refuses, for which there is no room, and that seem
+    to take too long: `budget` seconds, or `STEP` beyond `ENOUGH`. Those that it repeats to see
+    their noise come last: of them it needs the truth alone.
     """
     kept = sum(_size(known) for known in reference.known.values())
-    clock, room = Clock(inf), Room()
-    for number, case in enumerate(cases[CASES:], CASES):
+    clock, room, full = Clock(inf), Room(), inf
+    numbered = list(enumerate(cases))
+    repeated = numbered[:CASES] if reference.has_truth else []
+    for number, case in numbered[CASES:ENOUGH] + repeated + numbered[ENOUGH:]:
         volume, longest = case.volume(reference.signature), budget if number < ENOUGH else STEP
-        if clock.expects(volume) > longest or not room.allows(volume) or case in reference.known:
+        if case in reference.known or volume >= full:
+            continue
+        if clock.expects(volume) > longest or not room.allows(volume):
             continue
         start = time.perf_counter()
         try:
@@ -44,12 +48,13 @@ def ask_ahead(reference: Reference, cases: Sequence[Case], budget: float) -> Ite
         except OnnxportError:
             continue
         known = Known(feeds, expected, time.perf_counter() - start)
-        kept += _size(known)
-        if kept > ROOM:
-            return
         clock.record(volume, known.seconds)
         room.record(volume, sum(a.nbytes for a in expected.plain.values()))
-        reference.known[case] = known
+        if kept + _size(known) > ROOM:
+            full = volume
+        else:
+            kept += _size(known)
+            reference.known[case] = known
         yield
 
 

@@ -139,7 +139,7 @@ def _compared(
     feeds = known.feeds if known else case.feeds(reference.signature, reference.given)
     try:
         with ending(reference, case, usual):
-            expected = known.expected if known else reference.expect(feeds)
+            expected = reference.expected(known) if known else reference.expect(feeds)
     except OnnxportError:
         if case.fill in special.SPECIAL:
             return None

@@ -52,6 +52,10 @@ class Repeating:
     def result(self) -> tuple[Repeated, ...]:
         return tuple(r for r in self._found.values() if r.cases)
 
+    @property
+    def done(self) -> bool:
+        return all(r.cases >= CASES for r in self._found.values())
+
     def runs(self, feeds: Mapping[str, np.ndarray]) -> Iterator[Mapping[str, np.ndarray]]:
         """The outputs in every way that counts as noise."""
         for way in self._ways:
