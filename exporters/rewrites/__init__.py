@@ -71,6 +71,7 @@ _FAMILIES = (
     "quotients",
     "squeezing",
     "windows",
+    "products",
 )
 """The files of this folder that have a FAMILY, in the order in which their contexts are entered."""
 

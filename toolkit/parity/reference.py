@@ -110,23 +110,28 @@ class Reference:
         self.plain, self._exact = plain, exact
         self.repeating = Repeating(plain)
 
-    def expect(self, feeds: Arrays, truth: Arrays | None = None) -> Expectation:
-        """`truth`, where it is known. Raises InputError where the original refuses the feed."""
-        once = self.expect_once(feeds, truth)
-        return replace(once, noise=self.repeating.noise(feeds, once.plain, once.truth))
+    def expect(self, feeds: Arrays) -> Expectation:
+        """Raises InputError where the original itself refuses the feed."""
+        return self._repeated(feeds, self.expect_once(feeds))
 
-    def expect_once(self, feeds: Arrays, truth: Arrays | None = None) -> Expectation:
+    def expect_once(self, feeds: Arrays) -> Expectation:
         """Without a word about its noise, which is tried on the first cases. Raises as `expect`."""
         plain = self.kept(self.plain.run(feeds), feeds)
-        truth = self._run_exact(feeds) if truth is None else truth
+        truth = self._run_exact(feeds)
         return Expectation(plain, plain if truth is None else truth)
 
     def expected(self, known: Known) -> Expectation:
-        """Of the first cases only the truth: they were asked beside other work, on fewer threads
-        than those that their noise is seen on."""
+        """Of the first cases only the truth is taken over: they were asked beside other work, on
+        fewer threads than those on which their noise is seen."""
         if self.repeating.done:
             return known.expected
-        return self.expect(known.feeds, known.expected.truth if self.has_truth else None)
+        if not self.has_truth:
+            return self.expect(known.feeds)
+        plain = self.kept(self.plain.run(known.feeds), known.feeds)
+        return self._repeated(known.feeds, replace(known.expected, plain=plain))
+
+    def _repeated(self, feeds: Arrays, once: Expectation) -> Expectation:
+        return replace(once, noise=self.repeating.noise(feeds, once.plain, once.truth))
 
     def kept(self, outputs: Arrays, feeds: Arrays) -> Arrays:
         """Outputs with 0 where the signature says that they mean nothing."""
