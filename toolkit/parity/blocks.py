@@ -50,6 +50,14 @@ def wide(*arrays: np.ndarray, whole: int = 0) -> Iterator[tuple[np.ndarray, ...]
         yield tuple(array.astype(np.float64, copy=False) for array in found)
 
 
+def finite(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The elements that are finite in all of them; no copy where all are."""
+    kept = np.isfinite(arrays[0])
+    for array in arrays[1:]:
+        kept &= np.isfinite(array)
+    return tuple(a.ravel() if kept.all() else a[kept] for a in arrays)
+
+
 def first(masks: Iterator[np.ndarray], shape: tuple[int, ...]) -> tuple[int, ...] | None:
     """The first index that is true in masks that are the pieces of one of that shape."""
     before = 0

@@ -202,7 +202,9 @@ def _has_nan(array: np.ndarray) -> bool:
 
 def _finite_rows(array: np.ndarray) -> np.ndarray:
     """[rows, classes]; an infinite logit stands for a class that cannot win, or must."""
-    rows = array.reshape(-1, array.shape[-1]).astype(np.float64)
+    rows = array.reshape(-1, array.shape[-1]).astype(np.float64, copy=False)
+    if np.isfinite(rows).all():
+        return rows
     return np.nan_to_num(rows, nan=-1e300, posinf=1e300, neginf=-1e300)
 
 

@@ -51,10 +51,10 @@ class Evidence:
         for name, array in outputs.items():
             self.floating[name] = DTYPES[str(array.dtype)].kind == "f"
             for (wide,) in blocks.wide(array):
-                finite = wide[np.isfinite(wide)]
-                if finite.size:
-                    self.low[name] = min(self.low.get(name, np.inf), float(finite.min()))
-                    self.high[name] = max(self.high.get(name, -np.inf), float(finite.max()))
+                (kept,) = blocks.finite(wide)
+                if kept.size:
+                    self.low[name] = min(self.low.get(name, np.inf), float(kept.min()))
+                    self.high[name] = max(self.high.get(name, -np.inf), float(kept.max()))
 
     @property
     def scales(self) -> dict[str, float]:

@@ -25,8 +25,8 @@ def max_abs_error(reference: np.ndarray, candidate: np.ndarray) -> float:
 
 def scale(array: np.ndarray) -> float:
     """The largest finite magnitude of floats; 0.0 where there is none."""
-    found = (wide[np.isfinite(wide)] for (wide,) in blocks.wide(array))
-    return max(float(np.abs(finite).max(initial=0.0)) for finite in found)
+    found = (blocks.finite(wide) for (wide,) in blocks.wide(array))
+    return max(float(np.abs(kept).max(initial=0.0)) for (kept,) in found)
 
 
 def decibels(signal: float, noise: float) -> float:
@@ -45,8 +45,9 @@ def below(share: float) -> str:
 def errors(reference: np.ndarray, candidate: np.ndarray) -> np.ndarray:
     """|r - c| of float64 arrays of one shape; 0 where both are the same infinity."""
     with np.errstate(invalid="ignore"):
-        off: np.ndarray = np.where(reference == candidate, 0.0, np.abs(reference - candidate))
-    return off
+        off: np.ndarray = np.subtract(reference, candidate)
+        off = np.abs(off, out=off) if off.ndim else np.abs(off)
+        return np.where(reference == candidate, 0.0, off) if np.isnan(off).any() else off
 
 
 def max_rel(off: np.ndarray, reference: np.ndarray) -> float:
@@ -63,9 +64,14 @@ def max_ulps(off: np.ndarray, reference: np.ndarray, dtype: str) -> float:
     (Goldberg, What Every Computer Scientist Should Know About Floating-Point Arithmetic, 1991).
     """
     with np.errstate(invalid="ignore"):
-        _, exponent = np.frexp(np.maximum(np.abs(reference), smallest_normal(dtype)))
-        ulp = np.ldexp(epsilon(dtype), exponent - 1)
-        return float((off / ulp).max(initial=0.0))
+        magnitude = np.maximum(np.abs(reference), smallest_normal(dtype), dtype=np.float64)
+        # Of a float64 the sign and the mantissa taken away: 2^floor(log2 |r|), inf where it is.
+        power = (np.atleast_1d(magnitude).view(np.int64) & _EXPONENT).view(np.float64)
+        return float((off / (power * epsilon(dtype))).max(initial=0.0))
+
+
+_EXPONENT = np.int64(0x7FF0000000000000)
+"""The bits of the exponent of a float64 (IEEE 754)."""
 
 
 def top_agreement(

@@ -81,7 +81,7 @@ def judge(
     wrong = blocks.first((_wrong_class(*found) for found in side.wide()), side.shape)
     if wrong is not None:
         return _refused(output, side.told(wrong), "class")
-    extremes = [_extremes(*_finite(*found)) for found in side.wide()]
+    extremes = [_extremes(*blocks.finite(*found)) for found in side.wide()]
     error, own, size = (max(found) for found in zip(*extremes, strict=True))
     if tolerance.explicit:
         return _judge_explicit(output, side, error, tolerance)
@@ -145,8 +145,8 @@ def spread(truth: np.ndarray, samples: Sequence[np.ndarray]) -> float:
         for sample in samples:
             if sample.shape == truth.shape:
                 for one, other in blocks.wide(sample, truth):
-                    moved = np.abs(one - other)
-                    found.append(float(moved[np.isfinite(moved)].max(initial=0.0)))
+                    (moved,) = blocks.finite(np.abs(one - other))
+                    found.append(float(moved.max(initial=0.0)))
     return max(found)
 
 
@@ -161,12 +161,6 @@ def unsettled(plain: np.ndarray, samples: Sequence[np.ndarray]) -> np.ndarray:
 
 def _wide(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float64, copy=False)
-
-
-def _finite(*arrays: np.ndarray) -> list[np.ndarray]:
-    """The elements that are finite in all of them."""
-    finite = np.logical_and.reduce([np.isfinite(a) for a in arrays])
-    return [a.ravel() for a in arrays] if finite.all() else [a[finite] for a in arrays]
 
 
 def _extremes(got: np.ndarray, plain: np.ndarray, truth: np.ndarray) -> tuple[float, float, float]:
@@ -201,7 +195,7 @@ def _judge_exact(output: str, side: _Side, undecided: np.ndarray | None) -> Judg
 def _judge_explicit(output: str, side: _Side, error: float, tolerance: Tolerance) -> Judgement:
     over = False
     for found in side.wide():
-        got, _, expected = _finite(*found)
+        got, _, expected = blocks.finite(*found)
         allowed = (tolerance.atol or 0.0) + (tolerance.rtol or 0.0) * np.abs(expected)
         over |= bool((np.abs(expected - got) - allowed > 0).any())
     limit = f"allowed atol {tolerance.atol or 0:g}, rtol {tolerance.rtol or 0:g}"

@@ -51,8 +51,8 @@ def export(
     order. `opset`: of the file (default 20, or the newest that the target loads). `target`: a
     runtime that must load it, `onnxruntime==1.20`. `every`: try all exporters and take the fastest
     file that holds. `keep_trace`: keep the author's lines (without folders) in the file. `budget`:
-    seconds for the check of each candidate; by default 10 for the most telling cases, then those
-    that fit a quarter of what the export took. `time_limit`, `memory_limit`: seconds, bytes
+    seconds for the check of each candidate; by default six tenths of what the export took for the
+    most telling cases, then those that fit a quarter. `time_limit`, `memory_limit`: seconds, bytes
     for each exporter, which runs in a process of its own.
 
     Where `out` was exported from the same model, code and versions with the same options, and

@@ -48,12 +48,15 @@ DEFAULT_ORDER = (
 _FINER = {"onnxport-precise": "onnxport"}
 """The same program with other arithmetic: of use only where the first one's file differs."""
 
-BUDGET = 10.0
+LEAST, MOST = 2.0, 30.0
 """Seconds for the check of a candidate, where nobody says how many."""
 
-SHARE = 0.25
-"""Of the time that the export took: its check ends then, where it has run the most telling cases.
-What the original answers was asked while the file was written, so many more fit than that seems."""
+TELLING, OTHERS = 0.6, 0.25
+"""Of the time that the export took: the most telling cases end at the first, all others at the
+second. What the original answers was asked while the file was written: more fit than that seems."""
+
+_AHEAD = 10.0
+"""Seconds that a case may take which is asked while the file is written, which waits for it."""
 
 _OTHER_OPSETS = (18, 21, 23)
 """Tried where a runtime cannot load what came out: a kernel may be missing for one version only."""
@@ -134,8 +137,8 @@ def export_model(
 ) -> Exported:
     """The first candidate that holds, at `out`; ParityError or InputError where none does.
 
-    `budget`: seconds for the check of each; None: `BUDGET`, and `SHARE` once the most telling cases
-    are done. What the exporters print goes to `log`.
+    `budget`: seconds for the check of each; None: shares of the time that its export took. What the
+    exporters print goes to `log`.
     """
     versions.require_sound()
     aim = find_target(plan.target)
@@ -202,7 +205,6 @@ class _Tour:
             with awaiting(self.out.name) as worker:
                 artifact = self._written(name, opset, fingerprint, self._asked_ahead(checks))
                 written = time.perf_counter()
-                unsaid: dict[str, Any] = {"budget": BUDGET, "modest": SHARE * (written - start)}
                 report = check_artifact(
                     artifact,
                     self.reference,
@@ -210,7 +212,7 @@ class _Tour:
                     worker=worker,
                     fail_fast=True,
                     listener=self._listener,
-                    **(unsaid | dict(checks)),
+                    **(_in_proportion(written - start) | dict(checks)),
                 )
             outcome, reason, hint = ("holds" if report.holds else "differs"), report.reason, ""
         except NotApplicable as refusal:
@@ -283,7 +285,7 @@ class _Tour:
             seed=checks["seed"],
             given=self.reference.given,
         )
-        return ask_ahead(self.reference, planned, checks.get("budget", BUDGET))
+        return ask_ahead(self.reference, planned, checks.get("budget", _AHEAD))
 
     def _sizes_at_boundaries(self) -> dict[str, list[int]]:
         return {dim: sorted(sizes) for dim, sizes in self._boundaries.items()}
@@ -293,6 +295,11 @@ class _Tour:
         for name, (low, high) in getattr(refusal, "limits", {}).items():
             self.limits.setdefault(name, [low, high])
             self._boundaries.setdefault(name, set()).update((low - 1, low, high, high + 1))
+
+
+def _in_proportion(seconds: float) -> dict[str, Any]:
+    """How long the check of a file may take that took so many seconds to write."""
+    return {"budget": min(max(LEAST, TELLING * seconds), MOST), "modest": OTHERS * seconds}
 
 
 def _fastest(
