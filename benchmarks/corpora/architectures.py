@@ -18,7 +18,8 @@ from torch import nn
 from benchmarks.corpora.cases import Case, stir
 from benchmarks.corpora.tiny import DEGREES, shrunk
 from exporters.huggingface.graph import Graph
-from exporters.huggingface.inputs import Ranges, signature
+from exporters.huggingface.inputs import signature
+from exporters.huggingface.readings import Ranges
 from toolkit.signature import Signature
 
 HEADS = (

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from exporters.huggingface.graph import Graph, parameters
-from exporters.huggingface.inputs import Ranges, positions, text_config, vocabulary
+from exporters.huggingface.readings import Ranges, positions, text_config, vocabulary
 from toolkit import examples
 from toolkit.domain import Choices, Interval
 from toolkit.model import to_tensor

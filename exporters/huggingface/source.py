@@ -16,6 +16,7 @@ from torch import nn
 
 from exporters.huggingface import inputs, sequences, tasks
 from exporters.huggingface.graph import Graph
+from exporters.huggingface.readings import DEFAULT, Ranges
 from toolkit.errors import InputError, MissingError
 from toolkit.model import first_line
 from toolkit.plugins import Built
@@ -35,10 +36,10 @@ class HuggingFace:
         task: str = "",
         attention: str = "eager",
         seed: int = 0,
-        batch: int = inputs.Ranges.batch,
-        tokens: int = inputs.Ranges.tokens,
-        image: int = inputs.Ranges.image,
-        samples: int = inputs.Ranges.samples,
+        batch: int = Ranges.batch,
+        tokens: int = Ranges.tokens,
+        image: int = Ranges.image,
+        samples: int = Ranges.samples,
     ) -> Built:
         """`task` chooses the head (`tasks.TASKS`), `attention` the implementation of attention;
         `batch`, `tokens`, `image` and `samples` are the largest sizes that are promised, where the
@@ -48,13 +49,11 @@ class HuggingFace:
         with _quiet():
             torch.manual_seed(seed)
             model, notes = _model(kind, config, folder, attention)
-        ranges = inputs.Ranges(batch, tokens, image, samples)
+        ranges = Ranges(batch, tokens, image, samples)
         return wrapped(model, ranges, notes)
 
 
-def wrapped(
-    model: nn.Module, ranges: inputs.Ranges = inputs.DEFAULT, notes: tuple[str, ...] = ()
-) -> Built:
+def wrapped(model: nn.Module, ranges: Ranges = DEFAULT, notes: tuple[str, ...] = ()) -> Built:
     """A model of transformers as a module of this project: one graph, or parts that write."""
     model.eval()
     signature = inputs.signature(model, ranges)

@@ -143,6 +143,11 @@ def explore(
     return Explored(result, outer, written)
 
 
+def is_tried() -> bool:
+    """Within `explore` without guards: of what is fresh there, nothing is known."""
+    return bool(ShapeEnv._suppress_guards_tls())
+
+
 @contextmanager
 def _unrecorded(guarding: bool) -> Iterator[None]:
     with ExitStack() as stack:

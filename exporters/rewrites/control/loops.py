@@ -16,14 +16,8 @@ from torch import Tensor
 
 from exporters.rewrites.control import steps
 from exporters.rewrites.control.branches import Irreconcilable
-from exporters.rewrites.control.sizes import (
-    Counted,
-    Open,
-    compared,
-    condition,
-    is_open,
-    is_traced,
-)
+from exporters.rewrites.control.sequences import Counted, counted
+from exporters.rewrites.control.sizes import Open, compared, condition
 from exporters.rewrites.control.slots import Unsteady
 from exporters.rewrites.control.variables import Variables
 from toolkit.errors import ExportRefused
@@ -34,12 +28,12 @@ def each(
 ) -> None:
     """`for item in iterable: body(item)`. `names`: what the body assigns; `kept`: of these, what
     the next step or the code after the loop may read."""
-    counted = _counted(iterable)
-    if counted is None:
+    steps_of = counted(iterable)
+    if steps_of is None:
         for item in iterable:
             body(item)
         return
-    _run(_For(body, Variables((body,), names), kept, counted))
+    _run(_For(body, Variables((body,), names), kept, steps_of))
 
 
 def during(
@@ -54,15 +48,6 @@ def during(
         if not which:
             return
         body()
-
-
-def _counted(iterable: Any) -> Counted | None:
-    if isinstance(iterable, Counted):
-        return iterable
-    tensor = isinstance(iterable, Tensor) and is_traced(iterable) and iterable.dim()
-    if tensor and is_open(iterable.shape[0]):
-        return Counted(iterable.shape[0], lambda k: iterable.select(0, k))
-    return None
 
 
 class _For(steps.Loop):

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from torch import Tensor
 
 from exporters.rewrites.control.branches import Irreconcilable
+from exporters.rewrites.control.sizes import as_tensor, is_number
 from exporters.rewrites.control.variables import Variables
 
 
@@ -36,12 +37,14 @@ class Recorder(list[Any]):
         self.was_read = False
 
     def only(self) -> Tensor:
-        """The one tensor that a step appends."""
+        """The one tensor that a step appends, or number."""
         if self.was_read:
             raise Irreconcilable("it reads the list that it appends to")
-        if len(self.given) != 1 or not isinstance(self.given[0], Tensor):
-            raise Irreconcilable("a step appends other than one tensor to a list")
-        return self.given[0]
+        if len(self.given) == 1 and isinstance(self.given[0], Tensor):
+            return self.given[0]
+        if len(self.given) == 1 and is_number(self.given[0]):
+            return as_tensor(self.given[0])
+        raise Irreconcilable("a step appends other than one tensor to a list")
 
     def append(self, item: Any) -> None:
         self.given.append(item)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from torch import nn
 
-from exporters.rewrites.control import effects, lowering, stacked
+from exporters.rewrites.control import effects, lowering, sequences, stacked
 from exporters.rewrites.control.branches import (
     alarm,
     asserted,
@@ -20,7 +20,9 @@ from exporters.rewrites.control.branches import (
 )
 from exporters.rewrites.control.idioms import substituted
 from exporters.rewrites.control.loops import during, each
-from exporters.rewrites.control.sizes import compared, of_numbers
+from exporters.rewrites.control.sequences import listed, taken
+from exporters.rewrites.control.sizes import compared
+from exporters.rewrites.control.standing_in import of_numbers
 
 __all__ = [
     "alarm",
@@ -33,14 +35,19 @@ __all__ = [
     "during",
     "each",
     "either",
+    "listed",
     "negated",
     "of_numbers",
+    "pythons_slice",
     "substituted",
+    "taken",
 ]
+
+pythons_slice = slice
 
 
 @contextmanager
 def tracing(model: nn.Module) -> Iterator[None]:
     """While the model is traced: its attributes are watched, and stacked steps understood."""
-    with effects.watching(model), stacked.understood(), lowering.mended():
+    with effects.watching(model), stacked.understood(), sequences.understood(), lowering.mended():
         yield

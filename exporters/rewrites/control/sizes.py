@@ -6,11 +6,9 @@ declared. Here a comparison is decided over the declared range, or left open.
 
 from __future__ import annotations
 
-import builtins
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
 from itertools import product
 from math import prod
 from typing import Any
@@ -124,85 +122,14 @@ def as_tensor(number: Any) -> Tensor:
     return torch.scalar_tensor(number, dtype=torch.int64 if whole else torch.float64)
 
 
+def is_number(value: Any) -> bool:
+    """Of Python's kind, known or not."""
+    return isinstance(value, (int, float, SymInt, SymFloat)) and not isinstance(value, bool)
+
+
 def is_open(number: Any) -> bool:
     """A size or a value that has no number yet."""
     return isinstance(number, (SymInt, SymFloat)) and bool(free_symbols(number))
-
-
-def of_numbers(function: Callable[..., Any], *arguments: Any) -> Any:
-    """A function of Python's by its name in the user's code, also of what has no number yet."""
-    # While it traces, torch has a max and a min of its own: of sizes, but not of their ratios.
-    pythons = getattr(function, "keywords", {}).get("real_callable", function)
-    ours = _STANDING_IN.get(pythons) if callable(pythons) and _hashable(pythons) else None
-    if ours is None or (pythons is not function and not any(map(is_open, arguments))):
-        return function(*arguments)
-    return ours(*arguments)
-
-
-def _hashable(value: Any) -> bool:
-    return type(value).__hash__ is not None
-
-
-def _range(*arguments: Any) -> Any:
-    if not any(is_open(a) for a in arguments):
-        return range(*arguments)
-    start, stop, step = {1: (0, *arguments, 1), 2: (*arguments, 1), 3: arguments}[len(arguments)]
-    return Counted.of(start, stop, step) if isinstance(step, int) else range(*arguments)
-
-
-def _length(of: Any) -> Any:
-    if isinstance(of, Tensor) and of.dim():
-        return of.shape[0]
-    return of.count() if hasattr(of, "many") else len(of)
-
-
-def _whole(of: Any) -> Any:
-    if isinstance(of, Tensor) and is_traced(of):
-        return of.to(torch.int64).item()
-    return torch.sym_int(of) if is_open(of) else int(of)
-
-
-def _floating(of: Any) -> Any:
-    if isinstance(of, Tensor) and is_traced(of):
-        return of.to(torch.float64).item()
-    return torch.sym_float(of) if is_open(of) else float(of)
-
-
-def _extreme(ours: Callable[[Any, Any], Any], pythons: Callable[..., Any]) -> Callable[..., Any]:
-    def found(*arguments: Any) -> Any:
-        if len(arguments) > 1 and any(is_open(a) for a in arguments):
-            return reduce(ours, arguments)
-        return pythons(*arguments)
-
-    return found
-
-
-_STANDING_IN: dict[Any, Callable[..., Any]] = {
-    builtins.range: _range,
-    builtins.len: _length,
-    builtins.int: _whole,
-    builtins.float: _floating,
-    builtins.max: _extreme(torch.sym_max, builtins.max),
-    builtins.min: _extreme(torch.sym_min, builtins.min),
-}
-
-
-@dataclass(frozen=True)
-class Counted:
-    """A range whose ends are not known: `item(k)` is its number k of `count`."""
-
-    count: Any
-    item: Callable[[Any], Any]
-
-    @classmethod
-    def of(cls, start: Any, stop: Any, step: int) -> Counted:
-        steps = stop - start if step == 1 else -((start - stop) // step)
-        if compared(">=", steps, 0) is not True:
-            steps = torch.sym_max(steps, 0)
-        return cls(steps, lambda k: start + k * step)
-
-    def __reversed__(self) -> Counted:
-        return Counted(self.count, lambda k: self.item(self.count - 1 - k))
 
 
 def _decided(symbol: str, left: Any, right: Any) -> bool | None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Sequence
 
-from exporters.rewrites.control import names
+from exporters.rewrites.control import comprehensions, names
 from exporters.rewrites.control.names import Statements
 from exporters.rewrites.control.variables import CLOSURE
 
@@ -32,8 +32,14 @@ _COMPARISONS = {
     ast.Eq: "==",
     ast.NotEq: "!=",
 }
-_BUILTINS = {"range", "len", "int", "float", "max", "min"}
-"""Functions of Python that take sizes and tensors and want plain numbers: `sizes.py` stands in."""
+_BUILTINS = {
+    *("range", "len", "int", "float", "max", "min"),
+    *("list", "tuple", "enumerate", "zip", "sum"),
+}
+"""Functions of Python that want plain numbers and known lengths: `standing_in.py` stands in."""
+
+_OF_TORCH = {"tensor", "as_tensor", "LongTensor", "FloatTensor"}
+"""Those that it stands in for and torch must find unchanged: it asks for them by identity."""
 
 _WHOLE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Global, ast.Nonlocal)
 """Statements that hold no expression of the function's own."""
@@ -45,6 +51,7 @@ def rewrite(function: ast.FunctionDef) -> bool:
     """Rewrite in place; False where there is nothing to rewrite."""
     if any(isinstance(n, (ast.Yield, ast.YieldFrom)) for n in names.walk(function.body)):
         return False
+    comprehensions.spread(function)
     rewriter = _Rewriter(function)
     function.body = rewriter.block(function.body, tail=True)
     local = sorted(rewriter.shared - rewriter.parameters)
@@ -235,11 +242,13 @@ class _Rewriter:
             return self.call("chained", which, left, *map(_lambda, terms))
         return self.expression(node)
 
-    def call(self, function: str, *arguments: ast.expr) -> ast.expr:
+    def call(
+        self, function: str, *arguments: ast.expr, keywords: Sequence[ast.keyword] = ()
+    ) -> ast.expr:
         self.changed = True
         named = ast.Attribute(ast.Name(RUNTIME, ast.Load()), function, ast.Load())
         at = next((a for a in arguments if hasattr(a, "lineno")), None)
-        made = ast.Call(named, list(arguments), [])
+        made = ast.Call(named, list(arguments), list(keywords))
         return ast.copy_location(made, at) if at else made
 
     def names_of(self, statements: Statements) -> set[str]:
@@ -263,16 +272,53 @@ class _Expressions(ast.NodeTransformer):
         ways = (_lambda(self.visit(way)) for way in (node.body, node.orelse))
         return self._rewriter.call("choose", test, *ways, _tuple(()))
 
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        self.generic_visit(node)
+        parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        if not isinstance(node.ctx, ast.Load) or not any(map(_is_moving, parts)):
+            return node
+        index: list[ast.expr] = [
+            self._rewriter.call(
+                "pythons_slice", *(end or ast.Constant(None) for end in _ends(part))
+            )
+            if isinstance(part, ast.Slice)
+            else part
+            for part in parts
+        ]
+        return self._rewriter.call("taken", node.value, ast.Tuple(index, ast.Load()))
+
+    def visit_List(self, node: ast.List) -> ast.AST:
+        self.generic_visit(node)
+        if len(node.elts) == 1 and isinstance(node.elts[0], ast.Starred):
+            return self._rewriter.call("listed", node.elts[0].value)
+        return node
+
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
-        if not isinstance(node.func, ast.Name) or node.func.id not in _BUILTINS:
+        if isinstance(node.func, ast.Attribute):
+            if node.func.attr not in _OF_TORCH:
+                return node
+        elif (
+            not isinstance(node.func, ast.Name)
+            or node.func.id not in _BUILTINS
+            or node.func.id in self._rewriter.own
+        ) or node.keywords:
             return node
-        if node.keywords or not node.args or any(isinstance(a, ast.Starred) for a in node.args):
+        if not node.args or any(isinstance(a, ast.Starred) for a in node.args):
             return node
-        if node.func.id in self._rewriter.own:
-            return node
-        made = self._rewriter.call("of_numbers", node.func, *node.args)
+        made = self._rewriter.call("of_numbers", node.func, *node.args, keywords=node.keywords)
         return ast.copy_location(made, node)
+
+
+def _is_moving(part: ast.expr) -> bool:
+    """A slice of which both ends are computed, as `t : t + 1`."""
+    return isinstance(part, ast.Slice) and not any(
+        end is None or isinstance(end, ast.Constant) for end in (part.lower, part.upper)
+    )
+
+
+def _ends(part: ast.Slice) -> tuple[ast.expr | None, ...]:
+    return part.lower, part.upper, part.step
 
 
 def _is_pythons(test: ast.expr) -> bool:

@@ -3,8 +3,9 @@
 import pytest
 import transformers
 
-from exporters.huggingface import inputs
-from exporters.huggingface.inputs import Ranges, signature
+from exporters.huggingface import readings
+from exporters.huggingface.inputs import signature
+from exporters.huggingface.readings import Ranges
 from tests.exporters.huggingface.tiny import CONFIGS
 from toolkit.errors import InputError
 from toolkit.signature import Signature
@@ -53,6 +54,88 @@ def test_the_signature_comes_from_the_config(name: str) -> None:
     assert signature(model) == Signature.parse(EXPECTED[name])
 
 
+_SMALL = {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64}
+UNUSUAL = {
+    "FunnelModel": (
+        {"vocab_size": 50, "d_model": 32, "n_head": 4, "d_head": 8, "block_sizes": [1, 1, 1]},
+        """
+        input_ids: int64[batch, tokens] in 0..49
+        attention_mask: int64[batch, tokens] in {0, 1}
+        where batch = 1..8, tokens = 5..128
+        """,
+    ),
+    "CanineModel": (
+        _SMALL | {"num_hidden_layers": 1},
+        """
+        input_ids: int64[batch, tokens] in 0..1114111
+        attention_mask: int64[batch, tokens] in {0, 1}
+        token_type_ids: int64[batch, tokens] in 0..15
+        where batch = 1..8, tokens = 4..128
+        """,
+    ),
+    "MoonshineModel": (
+        {"vocab_size": 50, "hidden_size": 32, "intermediate_size": 64}
+        | dict.fromkeys(("encoder_num_hidden_layers", "decoder_num_hidden_layers"), 1)
+        | dict.fromkeys(("encoder_num_attention_heads", "decoder_num_attention_heads"), 4),
+        """
+        input_values: float32[batch, samples] in -1..1
+        decoder_input_ids: int64[batch, target] in 0..49
+        where batch = 1..8, samples = 895..16000, target = 2..128
+        """,
+    ),
+    "DacModel": (
+        {"encoder_hidden_size": 8, "decoder_hidden_size": 32, "hidden_size": 16}
+        | {"n_codebooks": 2, "codebook_size": 16, "codebook_dim": 4},
+        """
+        input_values: float32[batch, 1, samples] in -1..1
+        where batch = 1..8, samples = 2048..16000
+        """,
+    ),
+    "LxmertModel": (
+        _SMALL
+        | {"vocab_size": 50, "visual_feat_dim": 16}
+        | dict.fromkeys(("l_layers", "x_layers", "r_layers"), 1),
+        """
+        input_ids: int64[batch, tokens] in 0..49
+        attention_mask: int64[batch, tokens] in {0, 1}
+        token_type_ids: int64[batch, tokens] in 0..1
+        visual_feats: float32[batch, boxes, 16]
+        visual_pos: float32[batch, boxes, 4] in 0..1
+        where batch = 1..8, tokens = 2..128, boxes = 1..64
+        """,
+    ),
+    "BrosModel": (
+        {"vocab_size": 50, "num_hidden_layers": 1},
+        """
+        input_ids: int64[batch, tokens] in 0..49
+        attention_mask: int64[batch, tokens] in {0, 1}
+        token_type_ids: int64[batch, tokens] in 0..1
+        bbox: float32[batch, tokens, 4] in 0..1
+        where batch = 1..8, tokens = 2..128
+        """,
+    ),
+    "DecisionTransformerModel": (
+        {"hidden_size": 32, "n_layer": 1, "n_head": 2, "n_positions": 96},
+        """
+        states: float32[batch, steps, 17]
+        actions: float32[batch, steps, 4]
+        rewards: float32[batch, steps, 1]
+        returns_to_go: float32[batch, steps, 1]
+        timesteps: int64[batch, steps] in 0..4095
+        where batch = 1..8, steps = 1..32
+        """,
+    ),
+}
+"""Inputs that few have, and low ends that the config does not tell: the model does."""
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_a_low_end_that_is_refused_is_raised_to_what_the_model_takes(name: str) -> None:
+    fields, expected = UNUSUAL[name]
+    kind = getattr(transformers, name)
+    assert signature(kind(kind.config_class(**fields)).eval()) == Signature.parse(expected)
+
+
 def test_ranges_bound_what_the_config_does_not() -> None:
     model = transformers.BertModel(CONFIGS["bert"]()).eval()
     found = signature(model, Ranges(batch=3, tokens=9))
@@ -60,20 +143,20 @@ def test_ranges_bound_what_the_config_does_not() -> None:
 
 
 def test_a_model_of_unknown_inputs_is_refused_with_what_it_takes() -> None:
-    config = transformers.DecisionTransformerConfig(hidden_size=16, n_layer=1, n_head=1)
-    model = transformers.DecisionTransformerModel(config).eval()
+    config = transformers.Blip2QFormerConfig(hidden_size=12, num_hidden_layers=1)
+    model = transformers.Blip2QFormerModel(config).eval()
     with pytest.raises(InputError, match="takes no input that is known here") as caught:
         signature(model)
-    assert "states, actions, rewards" in caught.value.hint
+    assert "query_embeds, query_length" in caught.value.hint
 
 
 def test_what_the_model_says_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     model = transformers.BertModel(CONFIGS["bert"]()).eval()
-    monkeypatch.setattr(inputs, "positions", lambda _: 1000)
+    monkeypatch.setattr(readings, "positions", lambda _: 1000)
     with pytest.raises(InputError, match="runs at no signature that its config suggests: "):
         signature(model, Ranges(tokens=200))
 
 
 def test_a_codec_is_given_as_many_samples_as_make_four_frames() -> None:
     """It has ratios and no list of kernels: four samples were taken for four frames."""
-    assert inputs._receptive(transformers.MimiConfig(upsampling_ratios=[8, 6, 5, 4]), 4) == 3840
+    assert readings._receptive(transformers.MimiConfig(upsampling_ratios=[8, 6, 5, 4]), 4) == 3840

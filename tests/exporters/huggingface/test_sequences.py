@@ -10,7 +10,7 @@ import torch
 import transformers
 
 import toolkit
-from exporters.huggingface.inputs import Ranges
+from exporters.huggingface.readings import Ranges
 from exporters.huggingface.source import wrapped
 from tests.exporters.huggingface.conftest import Folder
 from tests.exporters.huggingface.tiny import CONFIGS

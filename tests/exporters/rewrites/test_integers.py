@@ -7,7 +7,7 @@ import transformers
 from torch import Tensor, nn
 
 import toolkit
-from exporters.huggingface.inputs import Ranges
+from exporters.huggingface.readings import Ranges
 from exporters.huggingface.source import wrapped
 from exporters.rewrites.integers import _Int, _of_nodes
 

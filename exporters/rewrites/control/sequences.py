@@ -1,0 +1,212 @@
+"""Sequences whose length is not known while tracing: ranges, rows of a tensor, steps of a loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import reduce, wraps
+from typing import Any
+
+import torch
+from torch import SymInt, Tensor
+from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols, statically_known_true
+
+from exporters.rewrites.control.capture import is_tried
+from exporters.rewrites.control.sizes import compared, is_open, is_traced
+from exporters.rewrites.control.stacked import Stacked, Unknown
+
+
+@dataclass(frozen=True)
+class Counted(Unknown):
+    """`item(k)` is its number k of `count`; it does not change."""
+
+    count: Any
+    item: Callable[[Any], Any]
+
+    @classmethod
+    def of(cls, start: Any, stop: Any, step: int) -> Counted:
+        """The range."""
+        steps = stop - start if step == 1 else -((start - stop) // step)
+        if compared(">=", steps, 0) is not True:
+            steps = torch.sym_max(steps, 0)
+        return cls(steps, lambda k: start + k * step)
+
+    def __reversed__(self) -> Counted:
+        return Counted(self.count, lambda k: self.item(self.count - 1 - k))
+
+    def __getitem__(self, index: Any) -> Any:
+        """Of an index that it may not have nothing is asked: PyTorch would refuse such a size."""
+        if not isinstance(index, slice):
+            return self.item(self._place(index))
+        step = 1 if index.step is None else index.step
+        if step < 0:
+            raise TypeError("a slice of unknown length is taken forwards; reversed() turns it")
+        start = 0 if index.start is None else self._within(index.start)
+        stop = self.count if index.stop is None else self._within(index.stop)
+        places = Counted.of(start, stop, step)
+        return Counted(places.count, lambda k: self.item(places.item(k)))
+
+    def _place(self, index: Any) -> Any:
+        return self.count + index if compared("<", index, 0) is True else index
+
+    def _within(self, end: int) -> Any:
+        return torch.sym_max(self.count + end, 0) if end < 0 else torch.sym_min(self.count, end)
+
+    def tensor(self) -> Tensor:
+        """Of a sequence of numbers."""
+        found: Tensor = self.item(torch.arange(self.count))
+        return found
+
+
+def counted(iterable: Any) -> Counted | None:
+    """What is iterated over, where its length is not known."""
+    if isinstance(iterable, Counted):
+        return iterable
+    if isinstance(iterable, Stacked) and not iterable.ones:
+        many = iterable.many
+        return Counted(many.shape[0], lambda k: many.select(0, k))
+    rows = isinstance(iterable, Tensor) and is_traced(iterable) and iterable.dim()
+    if rows and is_open(iterable.shape[0]):
+        return Counted(iterable.shape[0], lambda k: iterable.select(0, k))
+    return None
+
+
+def ranged(*arguments: Any) -> Any:
+    if not any(is_open(a) for a in arguments):
+        return range(*arguments)
+    start, stop, step = {1: (0, *arguments, 1), 2: (*arguments, 1), 3: arguments}[len(arguments)]
+    return Counted.of(start, stop, step) if isinstance(step, int) else range(*arguments)
+
+
+def length(of: Any) -> Any:
+    if isinstance(of, Tensor) and of.dim():
+        return of.shape[0]
+    if isinstance(of, Stacked):
+        return of.count()
+    return of.count if isinstance(of, Counted) else len(of)
+
+
+def listed(of: Any = ()) -> Any:
+    """Whoever asks for a list or a tuple of it does not change it, or is refused."""
+    if isinstance(of, Stacked):
+        return of
+    return counted(of) or list(of)
+
+
+def tupled(of: Any = ()) -> Any:
+    found = listed(of)
+    return tuple(found) if isinstance(found, list) else found
+
+
+def numbered(iterable: Any, start: int = 0) -> Any:
+    steps = counted(iterable)
+    if steps is None:
+        return enumerate(iterable, start)
+    return Counted(steps.count, lambda k: (k + start, steps.item(k)))
+
+
+def paired(*iterables: Any) -> Any:
+    steps = [counted(i) for i in iterables]
+    if not any(steps):
+        return zip(*iterables)  # noqa: B905 - as the user wrote it
+    if not all(steps):
+        raise TypeError("zip() of one sequence of unknown length and one of known length")
+    known = [s for s in steps if s]
+    count = reduce(_shorter, (s.count for s in known))
+    return Counted(count, lambda k: tuple(s.item(k) for s in known))
+
+
+def _shorter(one: Any, other: Any) -> Any:
+    return one if compared("<=", one, other) is True else torch.sym_min(one, other)
+
+
+def taken(of: Any, index: tuple[Any, ...]) -> Any:
+    """`of[index]`, where slices that move with the steps of a loop keep the length they have.
+
+    torch gives `x[:, t : t + 1]` a length of its own, of which nothing is known.
+    """
+    if isinstance(of, Tensor) and is_traced(of):
+        for at, part in enumerate(index):
+            axis = _axis(index, at)
+            if axis is not None and (size := _moved(part, of.shape[axis])):
+                of = of.index_select(axis, torch.arange(size, device=of.device) + part.start)
+                index = (*index[:at], slice(None), *index[at + 1 :])
+    return of[index if len(index) != 1 else index[0]]
+
+
+def _moved(part: Any, whole: Any) -> int | None:
+    """The length of a slice from a value that is not known to one that is always as far from it,
+    if it is within the whole: Python makes one shorter that is not.
+
+    While a step is tried on shapes alone nothing is known of its number: there any may be.
+    """
+    if not isinstance(part, slice) or part.step is not None or not is_open(part.start):
+        return None
+    size = part.stop - part.start
+    if not free_unbacked_symbols(part.start) or is_open(size) or size <= 0:
+        return None
+    within = (part.start >= 0, part.stop <= whole)
+    known = is_tried() or all(map(statically_known_true, within))
+    return int(size) if known else None
+
+
+def _axis(index: tuple[Any, ...], at: int) -> int | None:
+    """The axis that an entry of an index is about, where those on one side tell."""
+
+    def plain(part: Any) -> bool:
+        return isinstance(part, (slice, int, SymInt)) and not isinstance(part, bool)
+
+    if all(map(plain, index[:at])):
+        return at
+    return at - len(index) if all(map(plain, index[at + 1 :])) else None
+
+
+def unbound(own: Callable[..., Any], x: Tensor, dim: int = 0) -> Any:
+    """Tensor.unbind."""
+    if not (is_traced(x) and is_open(x.shape[dim])):
+        return own(x, dim)
+    return Counted(x.shape[dim], lambda k: x.select(dim, k))
+
+
+def parted(own: Callable[..., Any], x: Tensor, split_size: Any, dim: int = 0) -> Any:
+    """Tensor.split, into pieces of one: of more the last may be shorter."""
+    if not (isinstance(split_size, int) and split_size == 1):
+        return own(x, split_size, dim)
+    if not (is_traced(x) and is_open(x.shape[dim])):
+        return own(x, split_size, dim)
+    return Counted(x.shape[dim], lambda k: x.select(dim, k).unsqueeze(dim))
+
+
+def summed(of: Any, start: Any = 0) -> Any:
+    if isinstance(of, Stacked):
+        return sum(of.ones, start) + of.many.sum(0)
+    steps = counted(of)
+    return sum(of, start) if steps is None else steps.tensor().sum() + start
+
+
+@contextmanager
+def understood() -> Iterator[None]:
+    """While tracing, what makes a sequence of a tensor makes one of unknown length too."""
+    with ExitStack() as stack:
+        for (holder, name), way in _WAYS.items():
+            own = getattr(holder, name)
+            setattr(holder, name, _bound(own, way))
+            stack.callback(setattr, holder, name, own)
+        yield
+
+
+_WAYS: dict[tuple[Any, str], Callable[..., Any]] = {
+    (torch, "unbind"): unbound,
+    (Tensor, "unbind"): unbound,
+    (torch, "split"): parted,
+    (Tensor, "split"): parted,
+}
+
+
+def _bound(own: Callable[..., Any], way: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(own)
+    def function(*arguments: Any, **keywords: Any) -> Any:
+        return way(own, *arguments, **keywords)
+
+    return function

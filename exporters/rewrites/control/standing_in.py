@@ -1,0 +1,82 @@
+"""Python's functions of numbers and sequences, of what has no number yet while it is traced."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from exporters.rewrites.control import sequences
+from exporters.rewrites.control.sizes import is_open, is_traced
+from exporters.rewrites.control.stacked import Unknown
+
+
+def of_numbers(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+    """A function of Python's by its name in the user's code, also of what has no number yet."""
+    # While it traces, torch has a max and a min of its own: of sizes, but not of their ratios.
+    pythons = getattr(function, "keywords", {}).get("real_callable", function)
+    ours = _STANDING_IN.get(pythons) if callable(pythons) and _hashable(pythons) else None
+    if ours is None or (pythons is not function and not any(map(is_open, arguments))):
+        return function(*arguments, **keywords)
+    return ours(*arguments, **keywords)
+
+
+def _hashable(value: Any) -> bool:
+    return type(value).__hash__ is not None
+
+
+def _whole(of: Any) -> Any:
+    if isinstance(of, Tensor) and is_traced(of):
+        return of.to(torch.int64).item()
+    return torch.sym_int(of) if is_open(of) else int(of)
+
+
+def _floating(of: Any) -> Any:
+    if isinstance(of, Tensor) and is_traced(of):
+        return of.to(torch.float64).item()
+    return torch.sym_float(of) if is_open(of) else float(of)
+
+
+def _extreme(ours: Callable[[Any, Any], Any], pythons: Callable[..., Any]) -> Callable[..., Any]:
+    def found(*arguments: Any) -> Any:
+        if len(arguments) > 1 and any(is_open(a) for a in arguments):
+            return reduce(ours, arguments)
+        return pythons(*arguments)
+
+    return found
+
+
+def _made(own: Callable[..., Any], dtype: torch.dtype | None = None) -> Callable[..., Any]:
+    """A function that makes a tensor of a list of numbers."""
+
+    def found(of: Any, *arguments: Any, **keywords: Any) -> Any:
+        if not isinstance(of, Unknown):
+            return own(of, *arguments, **keywords)
+        tensor = of.tensor()
+        wanted = keywords.get("dtype") or dtype
+        return tensor if wanted is None else tensor.to(wanted)
+
+    return found
+
+
+_STANDING_IN: dict[Any, Callable[..., Any]] = {
+    torch.tensor: _made(torch.tensor),
+    torch.as_tensor: _made(torch.as_tensor),
+    torch.LongTensor: _made(torch.LongTensor, torch.int64),
+    torch.FloatTensor: _made(torch.FloatTensor, torch.float32),
+    builtins.range: sequences.ranged,
+    builtins.len: sequences.length,
+    builtins.list: sequences.listed,
+    builtins.tuple: sequences.tupled,
+    builtins.enumerate: sequences.numbered,
+    builtins.zip: sequences.paired,
+    builtins.sum: sequences.summed,
+    builtins.int: _whole,
+    builtins.float: _floating,
+    builtins.max: _extreme(torch.sym_max, builtins.max),
+    builtins.min: _extreme(torch.sym_min, builtins.min),
+}
