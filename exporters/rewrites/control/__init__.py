@@ -7,10 +7,11 @@ is run as Python or becomes an ONNX subgraph is decided when it is reached (`run
 case that made it necessary: `if x.shape[0] > 3` came out wrong, silently, from both of torch's
 exporters.
 
-What lives where: `syntax.py` rewrites, `names.py` reads which names a block needs, `functions.py`
-finds the functions and swaps their code, `sizes.py` has tests and numbers that are not known while
-tracing, `capture.py` finds what a closure uses, `effects.py` what it changes, `branches.py` and
-`loops.py` write the subgraphs.
+What lives where: `syntax.py` rewrites (comprehensions first become loops, `comprehensions.py`),
+`names.py` reads which names a block needs, `functions.py` finds the functions and swaps their code,
+`sizes.py` has tests and numbers that are not known while tracing, `sequences.py` what has such a
+length, `standing_in.py` Python's functions of both, `capture.py` finds what a closure uses,
+`effects.py` what it changes, `branches.py` and `loops.py` write the subgraphs.
 """
 
 from exporters.rewrites import Family
