@@ -28,7 +28,7 @@ def told(module: nn.Module, run: Callable[[], object]) -> list[Told]:
 
 class _Listener(TorchDispatchMode):
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # torch has no types for it
         self.found: dict[Told, None] = {}
         self._stack: list[str] = [""]
 

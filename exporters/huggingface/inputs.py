@@ -120,14 +120,12 @@ def candidates(model: nn.Module, ranges: Ranges) -> Iterator[Signature]:
     readings = {n: list(read(model, ranges)) for n, read in READINGS.items() if n in taken}
     seen: list[Signature] = []
     for names in _choices(model, [n for n in readings if readings[n]]):
-        if not names or (
-            {"attention_mask", "token_type_ids"} & {*names} and "input_ids" not in names
-        ):
-            continue
-        for ways in product(*(readings[n] for n in names)):
+        for ways in product(*(readings[n] for n in names)) if names else ():
             dims = {"batch": Dim("batch", Interval(1, ranges.batch))}
             for dim in (d for way in ways for d in way.dims):
                 dims.setdefault(dim.name, dim)
+            if any(isinstance(n, str) and n not in dims for way in ways for n in way.spec.shape):
+                continue  # a mask without what it masks
             found = Signature(tuple(w.spec for w in ways), tuple(dims.values()))
             if found not in seen:
                 seen.append(found)

@@ -189,9 +189,7 @@ def _past_values(model: nn.Module, ranges: Ranges) -> Iterator[Input]:
 def _bbox(model: nn.Module, ranges: Ranges) -> Iterator[Input]:
     """Of BROS, where corners are any numbers; those of LayoutLM are ordered, and 0 unless given."""
     if getattr(model.config, "dim_bbox", 0):
-        yield Input(
-            TensorSpec("bbox", "float32", ("batch", "tokens", 4), Interval(0.0, 1.0)),
-        )
+        yield Input(TensorSpec("bbox", "float32", ("batch", "tokens", 4), Interval(0.0, 1.0)))
 
 
 def _visual_feats(model: nn.Module, ranges: Ranges) -> Iterator[Input]:

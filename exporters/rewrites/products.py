@@ -7,7 +7,7 @@ that is written with MatMul.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import prod
 from string import ascii_letters
 from typing import Any
@@ -37,9 +37,9 @@ def _einsum(equation: str, tensors: Sequence[Tensor], path: Sequence[int] | None
         return NotImplemented
     left, (had, *others) = tensors[0], terms
     for number, (right, has) in enumerate(zip(tensors[1:], others, strict=True), 1):
-        later = "".join(others[number:])
-        last = not later and number == len(others)
-        wanted = result if last else _each(c for c in had + has if c in later + result)
+        needed = "".join(others[number:]) + result
+        last = number == len(others)
+        wanted = result if last else "".join(dict.fromkeys(c for c in had + has if c in needed))
         left, had = _product(left, had, right, has, wanted), wanted
     return left
 
@@ -49,20 +49,13 @@ def _parsed(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
     the axes of an ellipsis, which get letters of their own."""
     taken, arrow, result = equation.replace(" ", "").partition("->")
     terms = taken.split(",")
-    spans = [rank - len(t) + 3 for t, rank in zip(terms, ranks, strict=True) if "..." in t]
-    free = [c for c in ascii_letters if c not in taken][: max(spans, default=0)]
-    rests = {rank: "".join(free[len(free) - rank :]) for rank in {*spans}}
+    covered = [rank - len(t) + len("...") for t, rank in zip(terms, ranks, strict=True)]
+    most = max((n for t, n in zip(terms, covered, strict=True) if "..." in t), default=0)
+    free = "".join(c for c in ascii_letters if c not in taken)[:most]
     if not arrow:
         result = "..." + "".join(sorted(c for c in {*taken} - {*".,"} if taken.count(c) == 1))
-    spelled = [
-        t.replace("...", rests.get(rank - len(t) + 3, ""))
-        for t, rank in zip(terms, ranks, strict=True)
-    ]
-    return spelled, result.replace("...", "".join(free))
-
-
-def _each(letters: Iterable[str]) -> str:
-    return "".join(dict.fromkeys(letters))
+    spelled = [t.replace("...", free[most - n :]) for t, n in zip(terms, covered, strict=True)]
+    return spelled, result.replace("...", free)
 
 
 def _broadcasts(terms: Sequence[str], tensors: Sequence[Tensor]) -> bool:

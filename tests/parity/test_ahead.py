@@ -13,7 +13,7 @@ from toolkit.parity.cases import Case, plan
 from toolkit.parity.compare import compare
 from toolkit.parity.judging import Judge
 from toolkit.parity.reference import Reference
-from toolkit.parity.repeating import AGAIN, CASES
+from toolkit.parity.repeating import AGAIN, CASES, Ways
 from toolkit.parity.verdict import Tolerance
 from toolkit.signature import Signature
 
@@ -34,6 +34,11 @@ class Original:
         if len(x) == 13:
             raise InputError("13 rows")
         return x * 2
+
+
+class Repeats(Computes):
+    def ways(self) -> Ways:
+        return {AGAIN: nullcontext}
 
 
 def test_of_a_known_case_the_original_is_not_asked_again() -> None:
@@ -57,9 +62,7 @@ def test_of_a_known_case_the_original_is_not_asked_again() -> None:
 
 def test_what_is_repeated_is_run_again_and_its_truth_is_kept() -> None:
     exact, plain = Original(), Original()
-    repeats = Computes(SIGNATURE, plain)
-    repeats.ways = lambda: {AGAIN: nullcontext}  # type: ignore[attr-defined]
-    reference = Reference(repeats, Computes(SIGNATURE, exact))
+    reference = Reference(Repeats(SIGNATURE, plain), Computes(SIGNATURE, exact))
     cases = [c for c in PLANNED if c.volume(SIGNATURE) != 13 * 3]
     for _ in ask_ahead(reference, cases, 10.0):
         pass

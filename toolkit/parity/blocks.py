@@ -55,7 +55,8 @@ def finite(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
     kept = np.isfinite(arrays[0])
     for array in arrays[1:]:
         kept &= np.isfinite(array)
-    return tuple(a.ravel() if kept.all() else a[kept] for a in arrays)
+    every = bool(kept.all())
+    return tuple(a.ravel() if every else a[kept] for a in arrays)
 
 
 def first(masks: Iterator[np.ndarray], shape: tuple[int, ...]) -> tuple[int, ...] | None:

@@ -96,7 +96,9 @@ class Measuring:
         worst, kl = _Worst(), None
         for own, right, came in blocks.wide(plain, truth, found, whole=min(1, plain.ndim)):
             finite = np.isfinite(right) & np.isfinite(came)
-            r, c = (a if finite.all() else np.where(finite, a, 0.0) for a in (right, came))
+            r, c = right, came
+            if not finite.all():
+                r, c = np.where(finite, right, 0.0), np.where(finite, came, 0.0)
             off = metrics.errors(r, c)
             sums.add(r, c, off, ranked=ranked)
             worst.add(r, off, dtype)

@@ -45,8 +45,7 @@ def below(share: float) -> str:
 def errors(reference: np.ndarray, candidate: np.ndarray) -> np.ndarray:
     """|r - c| of float64 arrays of one shape; 0 where both are the same infinity."""
     with np.errstate(invalid="ignore"):
-        off: np.ndarray = np.subtract(reference, candidate)
-        off = np.abs(off, out=off) if off.ndim else np.abs(off)
+        off: np.ndarray = np.abs(reference - candidate)
         return np.where(reference == candidate, 0.0, off) if np.isnan(off).any() else off
 
 

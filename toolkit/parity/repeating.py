@@ -54,6 +54,7 @@ class Repeating:
 
     @property
     def done(self) -> bool:
+        """Is nothing more to be seen of its noise?"""
         return all(r.cases >= CASES for r in self._found.values())
 
     def runs(self, feeds: Mapping[str, np.ndarray]) -> Iterator[Mapping[str, np.ndarray]]:

@@ -40,10 +40,11 @@ class Recorder(list[Any]):
         """The one tensor that a step appends, or number."""
         if self.was_read:
             raise Irreconcilable("it reads the list that it appends to")
-        if len(self.given) == 1 and isinstance(self.given[0], Tensor):
-            return self.given[0]
-        if len(self.given) == 1 and is_number(self.given[0]):
-            return as_tensor(self.given[0])
+        one = self.given[0] if len(self.given) == 1 else None
+        if isinstance(one, Tensor):
+            return one
+        if is_number(one):
+            return as_tensor(one)
         raise Irreconcilable("a step appends other than one tensor to a list")
 
     def append(self, item: Any) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 from torch import nn
 
-from exporters.rewrites.control import effects, lowering, sequences, stacked
+from exporters.rewrites.control import effects, lowering, sequences
 from exporters.rewrites.control.branches import (
     alarm,
     asserted,
@@ -35,19 +36,20 @@ __all__ = [
     "during",
     "each",
     "either",
+    "index_of",
     "listed",
     "negated",
     "of_numbers",
-    "pythons_slice",
     "substituted",
     "taken",
 ]
 
-pythons_slice = slice
+index_of = np.s_
+"""Of what stands in brackets, the index that it is."""
 
 
 @contextmanager
 def tracing(model: nn.Module) -> Iterator[None]:
-    """While the model is traced: its attributes are watched, and stacked steps understood."""
-    with effects.watching(model), stacked.understood(), sequences.understood(), lowering.mended():
+    """While the model is traced its attributes are watched, and so is what knows no length."""
+    with effects.watching(model), sequences.understood(), lowering.mended():
         yield

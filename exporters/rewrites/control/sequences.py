@@ -63,13 +63,19 @@ def counted(iterable: Any) -> Counted | None:
     """What is iterated over, where its length is not known."""
     if isinstance(iterable, Counted):
         return iterable
-    if isinstance(iterable, Stacked) and not iterable.ones:
-        many = iterable.many
+    steps = rows(iterable)
+    if isinstance(steps, Stacked) and not steps.ones:
+        many = steps.many
         return Counted(many.shape[0], lambda k: many.select(0, k))
-    rows = isinstance(iterable, Tensor) and is_traced(iterable) and iterable.dim()
-    if rows and is_open(iterable.shape[0]):
-        return Counted(iterable.shape[0], lambda k: iterable.select(0, k))
     return None
+
+
+def rows(of: Any) -> Any:
+    """The steps of a loop as they are, and so the rows of a tensor of which nobody knows how many
+    there are; all else as it came."""
+    if isinstance(of, Tensor) and is_traced(of) and of.dim() and is_open(of.shape[0]):
+        return Stacked([], of)
+    return of
 
 
 def ranged(*arguments: Any) -> Any:
@@ -89,9 +95,8 @@ def length(of: Any) -> Any:
 
 def listed(of: Any = ()) -> Any:
     """Whoever asks for a list or a tuple of it does not change it, or is refused."""
-    if isinstance(of, Stacked):
-        return of
-    return counted(of) or list(of)
+    found = rows(of)
+    return found if isinstance(found, Unknown) else list(found)
 
 
 def tupled(of: Any = ()) -> Any:
@@ -121,18 +126,20 @@ def _shorter(one: Any, other: Any) -> Any:
     return one if compared("<=", one, other) is True else torch.sym_min(one, other)
 
 
-def taken(of: Any, index: tuple[Any, ...]) -> Any:
+def taken(of: Any, index: Any) -> Any:
     """`of[index]`, where slices that move with the steps of a loop keep the length they have.
 
     torch gives `x[:, t : t + 1]` a length of its own, of which nothing is known.
     """
-    if isinstance(of, Tensor) and is_traced(of):
-        for at, part in enumerate(index):
-            axis = _axis(index, at)
-            if axis is not None and (size := _moved(part, of.shape[axis])):
-                of = of.index_select(axis, torch.arange(size, device=of.device) + part.start)
-                index = (*index[:at], slice(None), *index[at + 1 :])
-    return of[index if len(index) != 1 else index[0]]
+    if not (isinstance(of, Tensor) and is_traced(of)):
+        return of[index]
+    parts = index if isinstance(index, tuple) else (index,)
+    for at, part in enumerate(parts):
+        axis = _axis(parts, at)
+        if axis is not None and (size := _moved(part, of.shape[axis])):
+            of = of.index_select(axis, torch.arange(size, device=of.device) + part.start)
+            parts = (*parts[:at], slice(None), *parts[at + 1 :])
+    return of[parts]
 
 
 def _moved(part: Any, whole: Any) -> int | None:
@@ -162,32 +169,16 @@ def _axis(index: tuple[Any, ...], at: int) -> int | None:
     return at - len(index) if all(map(plain, index[at + 1 :])) else None
 
 
-def unbound(own: Callable[..., Any], x: Tensor, dim: int = 0) -> Any:
-    """Tensor.unbind."""
-    if not (is_traced(x) and is_open(x.shape[dim])):
-        return own(x, dim)
-    return Counted(x.shape[dim], lambda k: x.select(dim, k))
-
-
-def parted(own: Callable[..., Any], x: Tensor, split_size: Any, dim: int = 0) -> Any:
-    """Tensor.split, into pieces of one: of more the last may be shorter."""
-    if not (isinstance(split_size, int) and split_size == 1):
-        return own(x, split_size, dim)
-    if not (is_traced(x) and is_open(x.shape[dim])):
-        return own(x, split_size, dim)
-    return Counted(x.shape[dim], lambda k: x.select(dim, k).unsqueeze(dim))
-
-
 def summed(of: Any, start: Any = 0) -> Any:
-    if isinstance(of, Stacked):
-        return sum(of.ones, start) + of.many.sum(0)
-    steps = counted(of)
-    return sum(of, start) if steps is None else steps.tensor().sum() + start
+    found = rows(of)
+    if isinstance(found, Stacked):
+        return sum(found.ones, start) + found.many.sum(0)
+    return found.tensor().sum() + start if isinstance(found, Counted) else sum(found, start)
 
 
 @contextmanager
 def understood() -> Iterator[None]:
-    """While tracing, what makes a sequence of a tensor makes one of unknown length too."""
+    """While tracing, what makes several tensors of one or one of several knows such sequences."""
     with ExitStack() as stack:
         for (holder, name), way in _WAYS.items():
             own = getattr(holder, name)
@@ -196,17 +187,42 @@ def understood() -> Iterator[None]:
         yield
 
 
-_WAYS: dict[tuple[Any, str], Callable[..., Any]] = {
-    (torch, "unbind"): unbound,
-    (Tensor, "unbind"): unbound,
-    (torch, "split"): parted,
-    (Tensor, "split"): parted,
-}
-
-
 def _bound(own: Callable[..., Any], way: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(own)
     def function(*arguments: Any, **keywords: Any) -> Any:
         return way(own, *arguments, **keywords)
 
     return function
+
+
+def _unbound(own: Callable[..., Any], x: Tensor, dim: int = 0) -> Any:
+    if is_traced(x) and is_open(x.shape[dim]):
+        return Stacked([], x.movedim(dim, 0))
+    return own(x, dim)
+
+
+def _parted(own: Callable[..., Any], x: Tensor, split_size: Any, dim: int = 0) -> Any:
+    """Into pieces of one: of more the last may be shorter."""
+    if isinstance(split_size, int) and split_size == 1 and is_traced(x) and is_open(x.shape[dim]):
+        return Stacked([], x.movedim(dim, 0).unsqueeze(dim % x.dim() + 1))
+    return own(x, split_size, dim)
+
+
+def _joining(way: Callable[..., Tensor]) -> Callable[..., Any]:
+    def joined(own: Callable[..., Any], tensors: Any, *arguments: Any, **keywords: Any) -> Any:
+        function = way if isinstance(tensors, Stacked) else own
+        return function(tensors, *arguments, **keywords)
+
+    return joined
+
+
+_WAYS: dict[tuple[Any, str], Callable[..., Any]] = {
+    (torch, "unbind"): _unbound,
+    (Tensor, "unbind"): _unbound,
+    (torch, "split"): _parted,
+    (Tensor, "split"): _parted,
+    (torch, "stack"): _joining(Stacked.stack),
+    **dict.fromkeys(
+        ((torch, name) for name in ("cat", "concat", "concatenate")), _joining(Stacked.cat)
+    ),
+}

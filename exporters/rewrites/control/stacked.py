@@ -4,9 +4,7 @@ torch.tensor where they are numbers."""
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from functools import wraps
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -33,13 +31,15 @@ class Stacked(Unknown):
     def count(self) -> Any:
         return self.many.shape[0] + len(self.ones)
 
-    def __getitem__(self, index: int) -> Tensor:
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice) and not self.ones:
+            return Stacked([], self.many[index])
         if index == -1:
-            last: Tensor = self.many.select(0, self.many.shape[0] - 1)
-            return last
+            return self.many.select(0, self.many.shape[0] - 1)
         if isinstance(index, int) and 0 <= index < len(self.ones):
-            one: Tensor = self.ones[index]
-            return one
+            return self.ones[index]
+        if isinstance(index, int) and index >= 0 and not self.ones:
+            return self.many.select(0, index)
         raise IndexError("of the steps of a loop only the last is at hand")
 
     def __iter__(self) -> Iterator[Any]:
@@ -60,32 +60,3 @@ class Stacked(Unknown):
     def cat(self, dim: int = 0) -> Tensor:
         at = dim % (self.many.dim() - 1)
         return torch.cat([*self.ones, self.many.movedim(0, at).flatten(at, at + 1)], at)
-
-
-@contextmanager
-def understood() -> Iterator[None]:
-    """While tracing, what makes one tensor of several takes what loops have stacked."""
-    with ExitStack() as stack:
-        for name, way in _WAYS.items():
-            own = getattr(torch, name)
-            setattr(torch, name, _taking(own, way))
-            stack.callback(setattr, torch, name, own)
-        yield
-
-
-_WAYS: dict[str, Callable[..., Tensor]] = {
-    "stack": Stacked.stack,
-    "cat": Stacked.cat,
-    "concat": Stacked.cat,
-    "concatenate": Stacked.cat,
-}
-
-
-def _taking(own: Callable[..., Tensor], way: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    @wraps(own)
-    def function(given: Any, *arguments: Any, **keywords: Any) -> Tensor:
-        if isinstance(given, Unknown):
-            return way(given, *arguments, **keywords)
-        return own(given, *arguments, **keywords)
-
-    return function

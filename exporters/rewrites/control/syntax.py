@@ -246,10 +246,13 @@ class _Rewriter:
         self, function: str, *arguments: ast.expr, keywords: Sequence[ast.keyword] = ()
     ) -> ast.expr:
         self.changed = True
-        named = ast.Attribute(ast.Name(RUNTIME, ast.Load()), function, ast.Load())
+        named = self.named(function)
         at = next((a for a in arguments if hasattr(a, "lineno")), None)
         made = ast.Call(named, list(arguments), list(keywords))
         return ast.copy_location(made, at) if at else made
+
+    def named(self, name: str) -> ast.expr:
+        return ast.Attribute(ast.Name(RUNTIME, ast.Load()), name, ast.Load())
 
     def names_of(self, statements: Statements) -> set[str]:
         return names.assigned(statements) & self.own
@@ -277,15 +280,8 @@ class _Expressions(ast.NodeTransformer):
         parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
         if not isinstance(node.ctx, ast.Load) or not any(map(_is_moving, parts)):
             return node
-        index: list[ast.expr] = [
-            self._rewriter.call(
-                "pythons_slice", *(end or ast.Constant(None) for end in _ends(part))
-            )
-            if isinstance(part, ast.Slice)
-            else part
-            for part in parts
-        ]
-        return self._rewriter.call("taken", node.value, ast.Tuple(index, ast.Load()))
+        index = ast.Subscript(self._rewriter.named("index_of"), node.slice, ast.Load())
+        return self._rewriter.call("taken", node.value, index)
 
     def visit_List(self, node: ast.List) -> ast.AST:
         self.generic_visit(node)
@@ -295,19 +291,18 @@ class _Expressions(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
-        if isinstance(node.func, ast.Attribute):
-            if node.func.attr not in _OF_TORCH:
-                return node
-        elif (
-            not isinstance(node.func, ast.Name)
-            or node.func.id not in _BUILTINS
-            or node.func.id in self._rewriter.own
-        ) or node.keywords:
+        if not self._has_stand_in(node) or not node.args:
             return node
-        if not node.args or any(isinstance(a, ast.Starred) for a in node.args):
+        if any(isinstance(a, ast.Starred) for a in node.args):
             return node
         made = self._rewriter.call("of_numbers", node.func, *node.args, keywords=node.keywords)
         return ast.copy_location(made, node)
+
+    def _has_stand_in(self, node: ast.Call) -> bool:
+        if isinstance(node.func, ast.Attribute):
+            return node.func.attr in _OF_TORCH
+        named = node.func.id if isinstance(node.func, ast.Name) else ""
+        return named in _BUILTINS - self._rewriter.own and not node.keywords
 
 
 def _is_moving(part: ast.expr) -> bool:
@@ -315,10 +310,6 @@ def _is_moving(part: ast.expr) -> bool:
     return isinstance(part, ast.Slice) and not any(
         end is None or isinstance(end, ast.Constant) for end in (part.lower, part.upper)
     )
-
-
-def _ends(part: ast.Slice) -> tuple[ast.expr | None, ...]:
-    return part.lower, part.upper, part.step
 
 
 def _is_pythons(test: ast.expr) -> bool:

@@ -3,7 +3,7 @@
 import pytest
 import transformers
 
-from exporters.huggingface import readings
+from exporters.huggingface import inputs, readings
 from exporters.huggingface.inputs import signature
 from exporters.huggingface.readings import Ranges
 from tests.exporters.huggingface.tiny import CONFIGS
@@ -134,6 +134,15 @@ def test_a_low_end_that_is_refused_is_raised_to_what_the_model_takes(name: str) 
     fields, expected = UNUSUAL[name]
     kind = getattr(transformers, name)
     assert signature(kind(kind.config_class(**fields)).eval()) == Signature.parse(expected)
+
+
+def test_no_candidate_has_a_size_that_nothing_bounds() -> None:
+    """Of boxes alone, the number of boxes; of a mask alone, that of tokens."""
+    fields, _ = UNUSUAL["LxmertModel"]
+    model = transformers.LxmertModel(transformers.LxmertConfig(**fields)).eval()
+    found = [[s.name for s in c.inputs] for c in inputs.candidates(model, Ranges())]
+    assert ["visual_feats"] in found
+    assert ["visual_pos"] not in found
 
 
 def test_ranges_bound_what_the_config_does_not() -> None:

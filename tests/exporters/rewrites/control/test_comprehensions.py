@@ -74,7 +74,16 @@ class Iterated(nn.Module):
         return torch.stack(numbered), torch.stack(paired), torch.cat(states, 1)
 
 
-@pytest.mark.parametrize("kind", [Comprehended, Generated, Listed, Iterated])
+class Rejoined(nn.Module):
+    """Rows and steps that are not iterated over at all."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        steps = x.unbind(1)
+        later = sum(steps[1:], steps[0])
+        return torch.stack(steps, 2), steps[0] + steps[-1], later, sum(x), torch.cat(list(x))
+
+
+@pytest.mark.parametrize("kind", [Comprehended, Generated, Listed, Iterated, Rejoined])
 def test_sequences_of_unknown_length(kind: type[nn.Module], tmp_path: Path) -> None:
     torch.manual_seed(0)
     proof = Proof((kind().eval(), STEPS), tmp_path / "m.onnx")
