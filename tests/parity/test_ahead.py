@@ -13,7 +13,7 @@ from toolkit.parity.cases import Case, plan
 from toolkit.parity.compare import compare
 from toolkit.parity.judging import Judge
 from toolkit.parity.reference import Reference
-from toolkit.parity.repeating import AGAIN, CASES, Ways
+from toolkit.parity.repeating import AGAIN, CASES, Repeating, Ways
 from toolkit.parity.verdict import Tolerance
 from toolkit.signature import Signature
 
@@ -71,6 +71,16 @@ def test_what_is_repeated_is_run_again_and_its_truth_is_kept() -> None:
     compare(Computes(SIGNATURE, lambda x: x * 2), reference, judge, cases, budget=60.0)
     assert exact.asked == asked[0]
     assert plain.asked == asked[1] + 2 * CASES  # as it is, and once more
+
+
+def test_long_cases_are_asked_first_so_that_nobody_waits_for_them() -> None:
+    original = Original()
+    original.reference.repeating = Repeating(original.reference.plain, most=0)
+    sizes = (4, 1, 5, 2, 16, 3, 9)
+    cases = [Case((("batch", n),), "uniform", 0) for n in sizes]
+    for _ in ask_ahead(original.reference, cases, 10.0):
+        pass
+    assert [dict(c.sizes)["batch"] for c in original.reference.known] == [4, 1, 5, 16, 9, 3, 2]
 
 
 def test_a_case_without_room_does_not_end_the_asking(monkeypatch: pytest.MonkeyPatch) -> None:

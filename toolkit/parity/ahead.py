@@ -14,17 +14,20 @@ from toolkit.parity.cases import Case
 from toolkit.parity.ending import ending
 from toolkit.parity.pacing import ENOUGH, Clock, Room
 from toolkit.parity.reference import Known, Reference
-from toolkit.parity.repeating import CASES
+from toolkit.signature import Signature
 
 ROOM = 512 << 20
 """Bytes of inputs and outputs that are kept, for all candidates of a model."""
+
+FIRST = 3
+"""Cases that tell how long others take."""
 
 STEP = 0.5
 """Seconds that a case may take which the check may never reach: the candidate waits for it."""
 
 
 def ask_ahead(reference: Reference, cases: Sequence[Case], budget: float) -> Iterator[None]:
-    """One case a step, in their order, into `reference.known`.
+    """One case a step into `reference.known`: the most telling, and of these the long ones first.
 
     Left to the check are those that the original refuses, for which there is no room, and that seem
     to take too long: `budget` seconds, or `STEP` beyond `ENOUGH`. Those that it repeats to see
@@ -32,9 +35,10 @@ def ask_ahead(reference: Reference, cases: Sequence[Case], budget: float) -> Ite
     """
     kept = sum(_size(known) for known in reference.known.values())
     clock, room, full = Clock(inf), Room(), inf
-    numbered = list(enumerate(cases))
-    repeated = numbered[:CASES] if reference.has_truth else []
-    for number, case in numbered[CASES:ENOUGH] + repeated + numbered[ENOUGH:]:
+    repeats = reference.repeating.most
+    repeated = cases[:repeats] if reference.has_truth else ()
+    telling = _longest_first(cases[repeats:ENOUGH], reference.signature)
+    for number, case in enumerate((*telling, *repeated, *cases[ENOUGH:])):
         volume, longest = case.volume(reference.signature), budget if number < ENOUGH else STEP
         if case in reference.known or volume >= full:
             continue
@@ -56,6 +60,12 @@ def ask_ahead(reference: Reference, cases: Sequence[Case], budget: float) -> Ite
             kept += _size(known)
             reference.known[case] = known
         yield
+
+
+def _longest_first(cases: Sequence[Case], signature: Signature) -> Sequence[Case]:
+    """Behind those that tell how long others take: the candidate waits for the last one."""
+    others = sorted(cases[FIRST:], key=lambda case: -case.volume(signature))
+    return (*cases[:FIRST], *others)
 
 
 def _size(known: Known) -> int:

@@ -84,13 +84,15 @@ def compare(
     budget: float,
     modest: float = inf,
     fail_fast: bool = False,
+    measured: bool = True,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evidence:
     """Run the cases in order for at most about `budget` seconds, `modest` once `ENOUGH` are done.
 
     A case that would by the look of the smaller ones not fit the rest of the budget, or the memory
-    that is free, is put off to `unreached`; of memory a note tells. Raises InputError where the
-    reference itself refuses a case.
+    that is free, is put off to `unreached`; of memory a note tells. Without `measured` there is the
+    verdict alone, and nothing of how far outputs are off or what that means. Raises InputError
+    where the reference itself refuses a case.
     """
     evidence = Evidence(Meanings(reference.signature))
     clock = Clock(budget, modest)
@@ -108,7 +110,7 @@ def compare(
             continue
         start = time.perf_counter()
         usual = clock.expects(volume)
-        result = _compared(candidate, reference, judge, case, known, evidence, usual)
+        result = _compared(candidate, reference, judge, case, known, evidence, usual, measured)
         if result is None:
             continue
         seconds = time.perf_counter() - start + (known.seconds if known else 0.0)
@@ -132,6 +134,7 @@ def _compared(
     known: Known | None,
     evidence: Evidence,
     usual: float,
+    measured: bool,
 ) -> CaseResult | None:
     """One case, whose arrays are gone before those of the next are made. None for NaN that the
     original does not take or get over: there is nothing to compare. `usual`: seconds that it takes.
@@ -153,9 +156,11 @@ def _compared(
         refused = special.REFUSED if case.fill in special.SPECIAL else ""
         return CaseResult(case, problem=error.message, excused=refused)
     result = judge(case, feeds, expected, got)
-    if case.fill not in special.SPECIAL and not result.excused:
+    if not measured or result.excused:
+        return result
+    if case.fill not in special.SPECIAL:
         evidence.measuring.add(result, expected, got)
-    if case.fill in ("uniform", GIVEN) and not result.excused:
+    if case.fill in ("uniform", GIVEN):
         evidence.meanings.add(expected, got)
         if result.proven:
             evidence.tally.add(expected.plain, got)

@@ -24,7 +24,7 @@ Ways = Mapping[str, Callable[[], AbstractContextManager[None]]]
 """Other ways to run a session; see `PyTorchSession.ways`."""
 
 CASES = 3
-"""Cases that are repeated, the first ones."""
+"""Cases that are repeated, the first ones, where nobody says how many."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class Repeated:
 
 
 class Repeating:
-    """Runs the first few cases in other ways, and adds up what that changes."""
+    """Runs the first `most` cases in other ways, and adds up what that changes."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, session: Session, most: int = CASES) -> None:
+        self._session, self.most = session, most
         self._ways: Ways = getattr(session, "ways", dict)()
         self._found = {way: Repeated(way) for way in self._ways}
 
@@ -55,7 +55,7 @@ class Repeating:
     @property
     def done(self) -> bool:
         """Is nothing more to be seen of its noise?"""
-        return all(r.cases >= CASES for r in self._found.values())
+        return all(r.cases >= self.most for r in self._found.values())
 
     def runs(self, feeds: Mapping[str, np.ndarray]) -> Iterator[Mapping[str, np.ndarray]]:
         """The outputs in every way that counts as noise."""
@@ -73,7 +73,7 @@ class Repeating:
         first few cases."""
         moved: dict[str, float] = {}
         for way, before in self._found.items():
-            if before.cases >= CASES:
+            if before.cases >= self.most:
                 continue
             for outputs in self._run(way, feeds):
                 ratio = before.ratio

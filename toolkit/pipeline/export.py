@@ -51,9 +51,9 @@ def export(
     order. `opset`: of the file (default 20, or the newest that the target loads). `target`: a
     runtime that must load it, `onnxruntime==1.20`. `every`: try all exporters and take the fastest
     file that holds. `keep_trace`: keep the author's lines (without folders) in the file. `budget`:
-    seconds for the check of each candidate; by default six tenths of what the export took for the
-    most telling cases, then those that fit a quarter. `time_limit`, `memory_limit`: seconds, bytes
-    for each exporter, which runs in a process of its own.
+    seconds for the cases of each candidate's check; by default a quarter of what the export took.
+    Its report is the verdict, without measures. `time_limit`, `memory_limit`: seconds, bytes for
+    each exporter, which runs in a process of its own.
 
     Where `out` was exported from the same model, code and versions with the same options, and
     still holds on two cases, it is left as it is (`unchanged`). Raises ParityError where every file
@@ -75,7 +75,9 @@ def export(
         if known and (before := _made_before(out, known)):
             made = held_to(model, before.signature) if model.proposed else model
             reference = reference_model(made)
-            report = check_artifact(before, reference, model.origin, budget=1.0, limit=_AGAIN)
+            report = check_artifact(
+                before, reference, model.origin, budget=1.0, limit=_AGAIN, measured=False
+            )
             if report.holds:
                 return Exported(before, report, unchanged=True)
         with atomic.workspace(out) as folder:
@@ -91,6 +93,7 @@ def export(
                     seed=seed,
                     log=log,
                     fingerprint=known,
+                    measured=False,
                     listener=listener,
                 )
 

@@ -87,6 +87,7 @@ def check_candidate(
     tolerance: Tolerance | None = None,
     fidelity: Budget | None = None,
     fail_fast: bool = False,
+    measured: bool = True,
     listener: Listener = SILENT,
 ) -> ParityReport:
     """The check itself, of an open candidate against an open reference called `name`."""
@@ -123,6 +124,7 @@ def check_candidate(
         budget=budget,
         modest=modest,
         fail_fast=fail_fast,
+        measured=measured,
         progress=listener.progress,
     )
     failures = [r for r in evidence.results if not r.holds]

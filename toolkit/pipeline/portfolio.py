@@ -35,6 +35,7 @@ from toolkit.optimize.normalize import normalize
 from toolkit.parity import cases
 from toolkit.parity.ahead import ask_ahead
 from toolkit.parity.reference import Reference
+from toolkit.parity.repeating import Repeating
 from toolkit.parity.results import ParityReport
 from toolkit.pipeline.held import check_artifact
 from toolkit.pipeline.references import reference_model
@@ -48,12 +49,12 @@ DEFAULT_ORDER = (
 _FINER = {"onnxport-precise": "onnxport"}
 """The same program with other arithmetic: of use only where the first one's file differs."""
 
-LEAST, MOST = 2.0, 30.0
-"""Seconds for the check of a candidate, where nobody says how many."""
+SHARE = 0.25
+"""Of the time that an export took goes to the cases of its check, where nobody says how much. What
+the original answers was asked while the file was written: more fit than that seems."""
 
-TELLING, OTHERS = 0.6, 0.25
-"""Of the time that the export took: the most telling cases end at the first, all others at the
-second. What the original answers was asked while the file was written: more fit than that seems."""
+LEAST, MOST = 2.0, 30.0
+"""Seconds that the most telling cases have in any case, and all have at most."""
 
 _AHEAD = 10.0
 """Seconds that a case may take which is asked while the file is written, which waits for it."""
@@ -133,17 +134,21 @@ def export_model(
     seed: int = 0,
     log: Path,
     fingerprint: str = "",
+    measured: bool = True,
     listener: Listener = SILENT,
 ) -> Exported:
     """The first candidate that holds, at `out`; ParityError or InputError where none does.
 
-    `budget`: seconds for the check of each; None: shares of the time that its export took. What the
-    exporters print goes to `log`.
+    `budget`: seconds for the check of each; None: a share of the time that its export took. What
+    the exporters print goes to `log`. `measured`: the report also tells how far outputs are off,
+    and how well the original repeats itself.
     """
     versions.require_sound()
+    if not measured:
+        reference.repeating = Repeating(reference.plain, most=0)
     aim = find_target(plan.target)
     tour = _Tour(model, reference, out, plan, aim, log, listener)
-    checks: dict[str, Any] = {"device": device, "seed": seed}
+    checks: dict[str, Any] = {"device": device, "seed": seed, "measured": measured}
     if budget is not None:
         checks |= {"budget": budget, "modest": inf}
     held: list[tuple[OnnxArtifact, ParityReport, Attempt]] = []
@@ -299,7 +304,7 @@ class _Tour:
 
 def _in_proportion(seconds: float) -> dict[str, Any]:
     """How long the check of a file may take that took so many seconds to write."""
-    return {"budget": min(max(LEAST, TELLING * seconds), MOST), "modest": OTHERS * seconds}
+    return {"budget": min(max(LEAST, SHARE * seconds), MOST), "modest": SHARE * seconds}
 
 
 def _fastest(

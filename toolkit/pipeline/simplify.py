@@ -73,6 +73,7 @@ def simplify_artifact(
             budget=budget,
             seed=seed,
             fail_fast=True,
+            measured=False,
             listener=listener,
         )
         reason = "" if report.holds else report.reason
