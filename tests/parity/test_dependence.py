@@ -57,6 +57,12 @@ def test_what_follows_the_sizes_alone_is_told_and_passes() -> None:
     assert "no input changes what the reference returns" in found.notes
 
 
+def test_what_only_large_numbers_change_is_not_vacuous() -> None:
+    pair = (nn.Hardshrink(9.0), "x: float32[4]")
+    found = toolkit.check(pair, against=pair)
+    assert found.holds, found.reason
+
+
 @pytest.mark.parametrize("module", [Rarely(), nn.Bilinear(1, 1, 1)])
 def test_inputs_that_matter_are_not_mentioned(module: nn.Module) -> None:
     if isinstance(module, nn.Bilinear):

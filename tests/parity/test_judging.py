@@ -106,6 +106,20 @@ def test_an_error_beyond_all_rounding_is_not_heard_again() -> None:
     assert not heard(lambda x: mean(x) + np.float32(7), forbidden).holds
 
 
+@pytest.mark.parametrize(("off", "holds"), [(3e-5, True), (1.0, False)])
+def test_where_all_cancels_the_neighbours_are_the_yardstick(off: float, holds: bool) -> None:
+    """Equal numbers normalized are 0, and PyTorch's own error is 0 as well."""
+
+    def normalized(x: np.ndarray) -> np.ndarray:
+        return np.asarray((x - x.mean()) / np.sqrt(x.var() + x.dtype.type(1e-6)))
+
+    case = Case((("n", 8),), "equal", 0)
+    result = heard(
+        lambda x: np.full_like(x, off), normalized, normalized, original=normalized, case=case
+    )
+    assert result.holds == holds
+
+
 def test_an_explicit_tolerance_knows_no_appeal() -> None:
     reference = Reference(Computes(LONG, mean), Computes(LONG, mean))
     feeds = CASE.feeds(LONG)

@@ -1,6 +1,7 @@
 """What a candidate is held against, also where float64 does not run."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -131,6 +132,27 @@ def test_noise_of_a_model_of_integers_comes_from_other_values_of_the_same_sizes(
     feeds = CASE.feeds(signature)
     spread = reference.noise(CASE, feeds, reference.expect(feeds)).spread["y"]
     assert 0 < spread < 1e-6
+
+
+def test_a_target_that_is_compared_with_a_number_stays_in_some_neighbours() -> None:
+    """All cancels where the target is 1, and only there a neighbour shows what rounding leaves."""
+    signature = Signature.parse("x: float32[64] in 1..2; target: float32[64] in 1..2")
+
+    class Loss(Computes):
+        def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            x, target = feeds["x"], feeds["target"]
+            return {"y": np.where(target == 1, np.sqrt(x) ** 2 - x, 0 * x)}
+
+    class Wide(Loss):
+        def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            return super().run({n: a.astype(np.float64) for n, a in feeds.items()})
+
+    reference = Reference(Loss(signature, abs), Wide(signature, abs))
+    case = Case((), "low", 0)
+    feeds = case.feeds(signature)
+    expected = reference.expect(feeds)
+    assert not expected.plain["y"].any()
+    assert reference.noise(case, feeds, expected).spread["y"] > 1e-8
 
 
 def drawn(reference: Reference, runs: list[int], **ways: Any) -> float:

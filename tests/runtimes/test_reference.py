@@ -1,5 +1,6 @@
 """onnx's evaluator: what the graph says, and what it says in float64."""
 
+from math import erf
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,70 @@ def test_gelu_in_float64_has_no_constants_of_float32(tmp_path: Path, kind: str) 
     x = np.linspace(-3, 3, 8, dtype=np.float32)
     expected = functional.gelu(torch.from_numpy(x).double(), approximate=kind).numpy()
     np.testing.assert_allclose(session.run({"x": x})["y"], expected, rtol=0, atol=1e-15)
+
+
+def test_erf_in_float64_is_not_rounded(tmp_path: Path) -> None:
+    artifact = saved(tmp_path / "m.onnx", HEAD + "{ y = Erf(x) }", SIGNATURE)
+    session = ReferenceFloat64().load(artifact, "cpu")
+    x = np.linspace(-3, 3, 8, dtype=np.float32)
+    expected = [erf(float(n)) for n in x]
+    np.testing.assert_allclose(session.run({"x": x})["y"], expected, rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("shape", "weight", "attributes"),
+    [
+        ((2, 4, 9), (6, 2, 3), "group = 2, strides = [2], pads = [0, 2]"),
+        ((1, 3, 8, 7), (5, 3, 3, 2), "dilations = [2, 1], pads = [1, 0, 2, 1], strides = [1, 2]"),
+        ((2, 2, 5, 6, 4), (3, 2, 2, 3, 2), ""),
+        ((1, 3, 8, 7), (5, 3, 3, 3), 'auto_pad = "SAME_UPPER"'),
+    ],
+)
+def test_convolutions_are_those_of_onnx(
+    tmp_path: Path, shape: tuple[int, ...], weight: tuple[int, ...], attributes: str
+) -> None:
+    rng = np.random.default_rng(0)
+    x, w, b = (rng.normal(size=s).astype(np.float32) for s in (shape, weight, weight[:1]))
+    given = [f"float{list(a.shape)} {n}" for n, a in (("x", x), ("w", w), ("b", b))]
+    said = f"<{attributes}>" if attributes else ""
+    graph = f"({', '.join(given)}) => (float[{', '.join('abcde'[: x.ndim])}] y)"
+    _require_same(tmp_path, f"{graph} {{ y = Conv {said} (x, w, b) }}", {"x": x, "w": w, "b": b})
+
+
+@pytest.mark.parametrize("corners", [0, 1])
+@pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
+@pytest.mark.parametrize("mode", ["linear", "nearest", "cubic"])
+def test_grids_are_sampled_as_onnx_says(
+    tmp_path: Path, mode: str, padding: str, corners: int
+) -> None:
+    rng = np.random.default_rng(0)
+    x, grid = (rng.normal(size=s).astype(np.float32) for s in ((2, 3, 4, 5), (2, 3, 2, 2)))
+    said = f'mode = "{mode}", padding_mode = "{padding}", align_corners = {corners}'
+    graph = "(float[2, 3, 4, 5] x, float[2, 3, 2, 2] grid) => (float[2, 3, 3, 2] y)"
+    graph += f"{{ y = GridSample <{said}> (x, grid) }}"
+    _require_same(tmp_path, graph, {"x": x, "grid": grid})
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_elements_are_gathered_along_any_axis(tmp_path: Path, axis: int) -> None:
+    rng = np.random.default_rng(0)
+    x, shape = rng.normal(size=(70, 80, 3)).astype(np.float32), [65, 66, 2]
+    index = rng.integers(-60 if axis == 0 else -3, 3, shape)
+    said = f"(float[70, 80, 3] x, int64{shape} i) => (float{shape} y)"
+    graph = f"{said} {{ y = GatherElements <axis = {axis}> (x, i) }}"
+    path = saved(tmp_path / "m.onnx", graph, f"x: float32[70, 80, 3]; i: int64{shape} in -60..2")
+    got = ReferenceFloat64().load(path, "cpu").run({"x": x, "i": index})["y"]
+    sides = np.indices(shape)
+    sides[axis] = index
+    np.testing.assert_array_equal(got, x[tuple(sides)])
+
+
+def _require_same(folder: Path, graph: str, feeds: dict[str, np.ndarray]) -> None:
+    """In float64 what onnx's own operators give in float32, but for their rounding."""
+    signature = "; ".join(f"{n}: float32{list(a.shape)}" for n, a in feeds.items())
+    path = saved(folder / "m.onnx", graph, signature)
+    ours, theirs = (r().load(path, "cpu").run(feeds)["y"] for r in (ReferenceFloat64, Reference))
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-5)
 
 
 @pytest.mark.parametrize("graph", THIRDS)

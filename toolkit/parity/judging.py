@@ -293,7 +293,9 @@ class Judge:
 def _faint(feeds: Arrays) -> float:
     """Half an ulp of the largest number that is fed: where terms cancel, that much may be left.
 
-    The covariance of equal rows is 0 in float64, and the square of a rounding elsewhere.
+    The covariance of equal rows is 0 in float64, and the square of a rounding elsewhere. Equal
+    numbers normalized are 0, and a rounding over the root of epsilon elsewhere: what is left there
+    is no yardstick.
     """
     floats = [a for a in feeds.values() if DTYPES[str(a.dtype)].kind == "f"]
     return max((epsilon(str(a.dtype)) / 2 * scale(a) for a in floats), default=0)
@@ -304,4 +306,5 @@ def _is_doubtful(judgement: Judgement, it: Hearing, faint: float) -> bool:
     if judgement.holds:
         return False
     whole = DTYPES[str(it.got[judgement.output].dtype)].kind != "f"
-    return whole or judgement.ratio < _HOPELESS or judgement.error <= faint
+    near = judgement.ratio < _HOPELESS or judgement.error <= faint
+    return whole or near or scale(it.expected.truth[judgement.output]) <= faint

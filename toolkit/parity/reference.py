@@ -244,11 +244,15 @@ class Reference:
     def _neighbours(
         self, feeds: Arrays, ulps: float, drift: float, rng: np.random.Generator
     ) -> Iterator[Arrays]:
-        floats = {s.name for s in self.signature.inputs if s.is_float and feeds[s.name].size}
+        """All inputs moved, now and then one: a target that is compared with 1 is to stay."""
+        ordered = [s.name for s in self.signature.inputs if s.is_float and feeds[s.name].size]
+        floats = {*ordered}
         for steps in (drift, -drift) if drift else ():
             yield {n: _scaled(a, steps) if n in floats else a for n, a in feeds.items()}
-        for _ in range(self._draws):
-            yield {n: _nudged(a, ulps, rng) if n in floats else a for n, a in feeds.items()}
+        for draw in range(self._draws):
+            alone = draw > 1 and draw % 2 and ordered
+            names = {ordered[(draw // 2 - 1) % len(ordered)]} if alone else floats
+            yield {n: _nudged(a, ulps, rng) if n in names else a for n, a in feeds.items()}
 
     def _with_other_weights(
         self, feeds: Arrays, ulps: float, drift: float, seed: int
