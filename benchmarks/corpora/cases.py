@@ -60,7 +60,7 @@ def stir(model: nn.Module) -> None:
     """Noise on every parameter: zeros and ones that models start from hide what is computed."""
     generator = torch.Generator().manual_seed(1)
     for parameter in model.parameters():
-        if parameter.is_floating_point():
+        if parameter.is_floating_point() and parameter.numel():
             fan = parameter[0].numel() if parameter.dim() > 1 else 100
             noise = torch.randn(parameter.shape, generator=generator)
             parameter.add_((noise / max(fan, 1) ** 0.5).to(parameter.dtype))

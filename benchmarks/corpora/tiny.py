@@ -8,7 +8,7 @@ all but the number of layers, then all but the vocabulary.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 VOCABULARY, WIDTH, HEADS, LAYERS = 96, 32, 4, 2
@@ -33,6 +33,8 @@ _COUNTS: tuple[tuple[str, int], ...] = (
     (r"^(num_queries|num_query_tokens|num_latents|two_stage_num_proposals)$", 8),
     (r"^(sliding_window|attention_window|attention_chunk_size|local_attention)$", 8),
     (r"^window_size$", 4),
+    (r"^context_size$", 16),
+    (r"^n_groups$", 2),
 )
 _WIDTHS: tuple[tuple[str, int], ...] = (
     (r"^(d_kv|d_head|rotary_dim|.*head_dim|mamba_d_head)$", 8),
@@ -54,6 +56,12 @@ _WIDTHS: tuple[tuple[str, int], ...] = (
     (r"^(mamba_d_state|state_size|ssm_state_size)$", 8),
     (r"^(fusion_hidden_size|feature_size|neck_hidden_size|classifier_hidden_size)$", WIDTH),
 )
+_LEFT_OPEN = {
+    **dict.fromkeys(("num_experts_per_tok", "prediction_length"), 2),
+    **dict.fromkeys(("n_group", "topk_group", "n_shared_experts"), 1),
+    "n_routed_experts": 4,
+}
+"""Fields that some configs have no default for."""
 _BESIDE_HEADS = tuple((said, size) for said, size in _WIDTHS if "head_dim" not in said)
 """Field: what its size becomes where it is larger; the first that matches."""
 _TABLES = {
@@ -119,8 +127,8 @@ def _value(name: str, value: Any, kept: list[int], whole: Mapping[str, Any], deg
         if kept and len(value) == _layer_count(whole) > 4:
             return [value[n] for n in kept]
         return type(value)(_stages(name, value)) if degree < NO_WIDTHS else value
-    if value is None and re.search(r"^(num_experts_per_tok|prediction_length)$", name):
-        return 2
+    if value is None:
+        return _LEFT_OPEN.get(name)
     if isinstance(value, float) and name in ("width_coefficient", "depth_coefficient"):
         return 0.5
     if isinstance(value, bool) or not isinstance(value, int):
@@ -152,6 +160,8 @@ def _stages(name: str, value: Any) -> Any:
         return [min(v, 1) for v in value]
     if name in ("conv_dim", "tdnn_dim"):
         return [16 for _ in value]
+    if name in ("encoder_in_channels", "decoder_in_channels"):  # of the second stage on
+        return [32 * v // min(value) for v in value]
     if re.search(r"(hidden_sizes|channels|widths|dims?)$", name) and min(value) > 16:
         return [16 * v // min(value) for v in value]
     if re.search(r"heads$", name):
@@ -175,6 +185,17 @@ def _with_own_tokens(fields: dict[str, Any]) -> dict[str, Any]:
     return {n: within(v) if _TOKENS.search(n) else v for n, v in fields.items()}
 
 
+def _left_open(fields: Mapping[str, Any], heads: Sequence[str]) -> dict[str, Any]:
+    """What some models do not make up for themselves where a config says None."""
+    found: dict[str, Any] = {}
+    if heads and fields.get("hidden_size"):
+        count = fields[heads[0]]
+        found = {"head_dim": fields["hidden_size"] // count, "num_key_value_heads": count}
+    if "conv_L_cache" in fields:  # Lfm2
+        found["layer_types"] = ["conv", "full_attention"]
+    return {n: v for n, v in found.items() if fields.get(n, v) is None}
+
+
 def _consistent(fields: dict[str, Any], before: Mapping[str, Any], degree: int) -> dict[str, Any]:
     """What fields owe to each other: patches fill an image, heads keep their groups."""
     patch = fields.get("patch_size")
@@ -188,14 +209,17 @@ def _consistent(fields: dict[str, Any], before: Mapping[str, Any], degree: int) 
         fields["image_size"] = image
     elif isinstance(size, (list, tuple)) and size and min(size) > image:
         fields["image_size"] = [image for _ in size]
+    heads = [n for n in before if n.endswith("attention_heads") or n in ("num_heads", "n_head")]
+    fields |= _left_open(fields, heads)
     if degree != ALL:
         return fields
+    if isinstance(fields.get("mamba_d_ssm"), int):  # Falcon-H1
+        fields |= {"mamba_d_ssm": fields["mamba_n_heads"] * 8, "mamba_d_head": 8}
     if {"expand", "num_heads", "head_dim", "hidden_size"} <= set(fields):  # Mamba-2
         inner = int(fields["expand"] * fields["hidden_size"])
         fields["num_heads"] = inner // fields["head_dim"]
     if isinstance(before.get("width_coefficient"), float):  # EfficientNet's last layer follows it
         fields["hidden_dim"] = 640
-    heads = [n for n in before if n.endswith("attention_heads") or n in ("num_heads", "n_head")]
     rope = before.get("rope_parameters") or before.get("rope_scaling") or {}
     if isinstance(rope, dict) and "mrope_section" in rope:
         fields |= dict.fromkeys(heads, 2) | ({"head_dim": 16} if before.get("head_dim") else {})
