@@ -159,14 +159,25 @@ def _input_features(model: nn.Module, ranges: Ranges) -> Iterator[Input]:
     config = _part(model.config, "audio_config", "encoder_config", "speech_config")
     names = ("num_mel_bins", "input_feat_per_channel", "feature_projection_input_dim", "input_dim")
     bins = int(_first(config, model.config, names, 80))
-    length = getattr(config, "max_source_positions", None)
+    longest = getattr(config, "max_source_positions", None)
     values = Interval(-4.0, 4.0)
-    if isinstance(length, int):
-        fixed = ("batch", bins, 2 * length)
+    if isinstance(longest, int):
+        fixed = ("batch", bins, 2 * longest)
         yield Input(TensorSpec("input_features", "float32", fixed, values))
     frames = (Dim("frames", Interval(16, max(2 * ranges.tokens, 32))),)
     for shape in (("batch", "frames", bins), ("batch", bins, "frames")):
         yield Input(TensorSpec("input_features", "float32", shape, values), frames)
+
+
+def _input_features_mask(model: nn.Module, ranges: Ranges) -> Iterator[Input]:
+    """Which frames are no padding."""
+    length = getattr(model.config, "max_source_positions", None)
+    shapes: list[tuple[str | int, ...]] = [("batch", "frames")]
+    if isinstance(length, int):
+        shapes.insert(0, ("batch", 2 * length))
+    for shape, dtype in product(shapes, ("int64", "bool")):
+        values = None if dtype == "bool" else _BIT
+        yield Input(TensorSpec("input_features_mask", dtype, shape, values))
 
 
 def _pixel_values_videos(model: nn.Module, ranges: Ranges) -> Iterator[Input]:
@@ -232,6 +243,7 @@ READINGS: dict[str, Reading] = {
     "pixel_values_videos": _pixel_values_videos,
     "input_values": _input_values,
     "input_features": _input_features,
+    "input_features_mask": _input_features_mask,
     "past_values": _past_values,
     "attention_mask": _attention_mask,
     "token_type_ids": _token_type_ids,

@@ -7,7 +7,7 @@ decompositions of copysign, fmax, frexp and nextafter end in primitives that ONN
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf, log
+from math import inf, log, pi
 from typing import Any
 
 import torch
@@ -108,6 +108,16 @@ def _hypot(a: Tensor, b: Tensor) -> Tensor:
     return torch.where((a == inf) | (b == inf), inf, found)
 
 
+def _atan2(y: Tensor, x: Tensor) -> Tensor:
+    """torchlib's takes +0 over a negative number for below it, -0 for +0, and NaN for 0."""
+    y, x = (floating(t) for t in _alike(y, x))
+    high, wide = y.abs(), x.abs()
+    angle = (high / wide).atan()
+    angle = torch.where((high == 0) & (wide == 0), 0.0, angle)
+    angle = torch.where((high == inf) & (wide == inf), pi / 4, angle)
+    return _copysign(torch.where(_signbit(x), pi - angle, angle), y)
+
+
 def _product(x: Tensor, dims: list[int] | None) -> Tensor:
     """`prims.prod`, over several dimensions at once."""
     for dim in sorted(range(x.dim()) if dims is None else dims, reverse=True):
@@ -196,6 +206,7 @@ def _decompositions() -> dict[object, Callable[..., Any]]:
         aten.softmax.int: _softmax,
         aten.log_softmax.int: _log_softmax,
         aten.hypot.default: _hypot,
+        aten.atan2.default: _atan2,
         aten.divide.Tensor: aten.div.Tensor,
         aten.multiply.Tensor: aten.mul.Tensor,
         aten.subtract.Tensor: aten.sub.Tensor,

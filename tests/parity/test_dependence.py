@@ -63,6 +63,24 @@ def test_what_only_large_numbers_change_is_not_vacuous() -> None:
     assert found.holds, found.reason
 
 
+class Equal(nn.Module):
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return x == y
+
+
+def test_what_two_random_numbers_never_show_is_not_vacuous() -> None:
+    pair = (Equal(), "x: float32[3]; y: float32[3]")
+    found = toolkit.check(pair, against=pair)
+    assert found.holds, found.reason
+    assert not [n for n in found.notes if "changes" in n]
+
+
+def test_an_input_of_which_there_is_one_example_is_not_accused() -> None:
+    pair = (nn.Linear(2, 3), "input: float32[n, 2] in data; where n = 1..9")
+    found = toolkit.check(pair, against=pair, examples={"input": torch.ones(4, 2)})
+    assert found.holds, found.reason
+
+
 @pytest.mark.parametrize("module", [Rarely(), nn.Bilinear(1, 1, 1)])
 def test_inputs_that_matter_are_not_mentioned(module: nn.Module) -> None:
     if isinstance(module, nn.Bilinear):

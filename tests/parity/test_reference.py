@@ -155,6 +155,19 @@ def test_a_target_that_is_compared_with_a_number_stays_in_some_neighbours() -> N
     assert reference.noise(case, feeds, expected).spread["y"] > 1e-8
 
 
+def test_of_a_single_number_the_error_is_sampled_further_around() -> None:
+    """What x - tanh(x) leaves is the rounding of tanh: at one place and two neighbours, luck."""
+    signature = Signature.parse("x: float32[]")
+    session = Computes(signature, lambda x: x - np.tanh(x))
+    wide = Computes(signature, lambda x: x.astype(np.float64) - np.tanh(x.astype(np.float64)))
+    reference, found = Reference(session, wide), []
+    for number in np.linspace(0.09, 0.1, 50, dtype=np.float32):
+        feeds = {"x": np.asarray(number)}
+        spread = reference.noise(CASE, feeds, reference.expect(feeds)).spread["y"]
+        found.append(spread / np.spacing(np.tanh(number)))
+    assert min(found) > 0.2
+
+
 def drawn(reference: Reference, runs: list[int], **ways: Any) -> float:
     """The spread, and in `runs` how often the plain session was run for it."""
     feeds = CASE.feeds(SIGNATURE)

@@ -215,8 +215,9 @@ class ParityReport:
 
     @property
     def worst(self) -> CaseResult | None:
-        """Of the cases that are not excused."""
-        return max((r for r in self.results if not r.excused), key=lambda r: r.ratio, default=None)
+        """Of the cases that are not excused; one that holds on appeal where there is no other."""
+        counted = (r for r in self.results if not r.excused)
+        return max(counted, key=lambda r: (not r.rounding, r.ratio), default=None)
 
     @property
     def reason(self) -> str:

@@ -131,7 +131,7 @@ def check_candidate(
     vacuous, said = evidence.vacuous(), list[str]()
     if not failures and not vacuous:
         done = [r.case for r in evidence.results]
-        vacuous, said = idle_problems(reference, done, candidate.unused)
+        vacuous, said = idle_problems(reference, done, candidate.unused, varied=evidence.varied)
     related: tuple[Invariance, ...] = ()
     if relating and not failures and not vacuous:
         seconds = RELATING * budget

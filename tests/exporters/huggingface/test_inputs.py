@@ -91,6 +91,15 @@ UNUSUAL = {
         where batch = 1..8, samples = 2048..16000
         """,
     ),
+    "AudioFlamingo3Encoder": (
+        {"num_mel_bins": 8, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
+        | {"num_hidden_layers": 1, "max_source_positions": 20},
+        """
+        input_features: float32[batch, 8, 40] in -4..4
+        input_features_mask: int64[batch, 40] in {0, 1}
+        where batch = 1..8
+        """,
+    ),
     "LxmertModel": (
         _SMALL
         | {"vocab_size": 50, "visual_feat_dim": 16}

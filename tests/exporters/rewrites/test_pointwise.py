@@ -17,7 +17,10 @@ NUMBERS = [0.0, -0.0, 1.0, -2.0, 0.5, 3.7, 88.0, -100.0, 1e30, 1e-30, 1e-40, -1.
 X = torch.tensor([*NUMBERS, -INF, NAN, 1.0000001, 0.99999994, 1.1754944e-38, 3.4e38])
 A, B = torch.tensor(list(product(X.tolist(), X.tolist()))).T.contiguous()
 ONE = (aten.signbit, aten.frexp, aten.log1p, aten.expm1, aten.erfc)
-TWO = (aten.copysign, aten.fmax, aten.fmin, aten.nextafter, aten.logaddexp, aten.hypot)
+TWO = (
+    *(aten.copysign, aten.fmax, aten.fmin, aten.nextafter),
+    *(aten.logaddexp, aten.hypot, aten.atan2),
+)
 
 
 def near(op: Any, *arguments: Tensor) -> None:
