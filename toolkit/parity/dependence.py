@@ -9,7 +9,7 @@ import numpy as np
 
 from toolkit import examples
 from toolkit.errors import OnnxportError
-from toolkit.examples import FILLS, Feeds
+from toolkit.examples import Feeds
 from toolkit.parity.cases import GIVEN, Case
 from toolkit.parity.reference import Arrays, Reference
 from toolkit.plugins import Session
@@ -29,12 +29,11 @@ def idle(reference: Reference, cases: Sequence[Case]) -> tuple[str, ...]:
         return ()
     signature, still = reference.signature, [s.name for s in reference.signature.inputs]
     usual = [c for c in cases if c.fill in ("uniform", GIVEN)][:_TRIED]
-    fills = [f for f in dict.fromkeys(("uniform", "ends", *(c.fill for c in cases))) if f in FILLS]
     for case in usual:
         feeds = case.feeds(signature, reference.given)
         before = _outputs(reference.plain, feeds)
         for name in list(still):
-            others = list(_others(reference, case, feeds, name, fills))
+            others = list(_others(reference, case, feeds, name))
             if not others:
                 still.remove(name)
             for array in others:
@@ -47,16 +46,14 @@ def idle(reference: Reference, cases: Sequence[Case]) -> tuple[str, ...]:
     return tuple(still) if usual else ()
 
 
-def _others(
-    reference: Reference, case: Case, feeds: Feeds, name: str, fills: Sequence[str]
-) -> Iterator[np.ndarray]:
-    """Other values of one input: drawn by each of the fills, or another example's."""
+def _others(reference: Reference, case: Case, feeds: Feeds, name: str) -> Iterator[np.ndarray]:
+    """Other values of one input: drawn, or another example's."""
     spec = next(s for s in reference.signature.inputs if s.name == name)
     if name in reference.signature.from_data:
         same = (g[name] for g in reference.given if g[name].shape == feeds[name].shape)
         yield from islice((a for a in same if not np.array_equal(a, feeds[name])), 2)
         return
-    for fill in fills:
+    for fill in ("uniform", "ends"):
         rng = np.random.default_rng([case.seed, 1])
         yield examples.draw(spec, feeds[name].shape, fill, rng)
 
