@@ -191,15 +191,38 @@ def _pixel_values_videos(model: nn.Module, ranges: Ranges) -> Iterator[Input]:
 def _past_values(model: nn.Module, ranges: Ranges) -> Iterator[Input]:
     config = model.config
     length = getattr(config, "context_length", None)
-    if isinstance(length, int):
+    if getattr(config, "lags_sequence", None):
+        yield from _of_series("past_values")(model, ranges)
+    elif isinstance(length, int):
         channels = int(getattr(config, "num_input_channels", 1) or 1)
         yield Input(TensorSpec("past_values", "float32", ("batch", length, channels)))
         yield Input(TensorSpec("past_values", "float32", ("batch", length)))
 
 
+def _of_series(name: str) -> Reading:
+    """One of the inputs of a forecast: the past with the longest lag before it, and the future that
+    training knows."""
+
+    def reading(model: nn.Module, ranges: Ranges) -> Iterator[Input]:
+        config: Any = model.config
+        future = getattr(config, "prediction_length", None)
+        if not future or not getattr(config, "lags_sequence", None):
+            return
+        past = int(config.context_length or future) + max(config.lags_sequence)
+        shape: tuple[int | str, ...] = ("batch", int(future) if "future" in name else past)
+        if name.endswith("features"):
+            shape = (*shape, int(config.num_time_features))
+        elif (channels := int(getattr(config, "input_size", 1))) > 1:
+            shape = (*shape, channels)
+        values = _BIT if name.endswith("mask") else None
+        yield Input(TensorSpec(name, "float32", shape, values))
+
+    return reading
+
+
 def _bbox(model: nn.Module, ranges: Ranges) -> Iterator[Input]:
-    """Of BROS, where corners are any numbers; those of LayoutLM are ordered, and 0 unless given."""
-    if getattr(model.config, "dim_bbox", 0):
+    """Of BROS and UDOP, where corners are any numbers; LayoutLM's are ordered, 0 unless given."""
+    if getattr(model.config, "dim_bbox", 0) or getattr(model.config, "relative_bias_args", 0):
         yield Input(TensorSpec("bbox", "float32", ("batch", "tokens", 4), Interval(0.0, 1.0)))
 
 
@@ -235,6 +258,7 @@ def _of_episode(name: str) -> Reading:
     return reading
 
 
+_SERIES = ("past_time_features", "past_observed_mask", "future_values", "future_time_features")
 _EPISODE = ("states", "actions", "rewards", "returns_to_go", "timesteps")
 TEXT = ("input_ids", "attention_mask", "token_type_ids", "decoder_input_ids")
 READINGS: dict[str, Reading] = {
@@ -252,6 +276,7 @@ READINGS: dict[str, Reading] = {
     "visual_feats": _visual_feats,
     "visual_pos": _visual_pos,
     **{name: _of_episode(name) for name in _EPISODE},
+    **{name: _of_series(name) for name in _SERIES},
 }
 """Name of an input: the ways to read it, the widest first."""
 

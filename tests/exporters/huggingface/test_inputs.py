@@ -100,6 +100,20 @@ UNUSUAL = {
         where batch = 1..8
         """,
     ),
+    "TimeSeriesTransformerModel": (
+        {"prediction_length": 3, "context_length": 6, "lags_sequence": [1, 2, 4], "d_model": 16}
+        | {"num_time_features": 2}
+        | dict.fromkeys(("encoder_layers", "decoder_layers"), 1)
+        | dict.fromkeys(("encoder_attention_heads", "decoder_attention_heads"), 2),
+        """
+        past_values: float32[batch, 10]
+        past_time_features: float32[batch, 10, 2]
+        past_observed_mask: float32[batch, 10] in {0, 1}
+        future_values: float32[batch, 3]
+        future_time_features: float32[batch, 3, 2]
+        where batch = 1..8
+        """,
+    ),
     "LxmertModel": (
         _SMALL
         | {"vocab_size": 50, "visual_feat_dim": 16}
