@@ -97,3 +97,11 @@ def test_a_single_case_of_zeros_accuses_nobody() -> None:
     pair = (nn.Linear(2, 3), signature)
     found = toolkit.check(pair, against=pair, case="n=3,fill=zeros,seed=0")
     assert found.holds, found.reason
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "bool", "int64"])
+def test_values_of_any_type_are_seen_to_vary(dtype: str) -> None:
+    pair = (nn.Identity(), f"input: {dtype}[n, 2]; where n = 0..9")
+    found = toolkit.check(pair, against=pair)
+    assert found.holds, found.reason
+    assert not [n for n in found.notes if "changes" in n]

@@ -179,7 +179,7 @@ def _compared(
 def _digest(outputs: Mapping[str, np.ndarray]) -> bytes:
     found = hashlib.blake2b()
     for array in outputs.values():
-        found.update(np.ascontiguousarray(array).data)
+        found.update(np.ascontiguousarray(array).view(np.uint8).data)
     return found.digest()
 
 
