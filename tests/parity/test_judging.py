@@ -159,3 +159,18 @@ def test_a_clear_winner_is_no_tie() -> None:
         case, feeds, reference.expect(feeds), {"y": np.asarray(wrong)}
     )
     assert not verdict.holds
+
+
+def test_of_many_ties_every_one_is_seen() -> None:
+    """The usual eight draws leave the order of one pair of equal numbers in ten as it was."""
+    pairs = Signature.parse("x: float32[400]\n-> y: int64[400]")
+    feeds = {"x": np.concatenate([np.repeat(np.arange(100), 2), np.arange(100, 300)])}
+    feeds["x"] = feeds["x"].astype(np.float32)
+    reference = Reference(Computes(pairs, np.argsort), Computes(pairs, np.argsort))
+    expected = reference.expect(feeds)
+    judge, case = Judge(reference, Tolerance()), Case((), "uniform", 0)
+    other = np.arange(400)
+    other[:200] = other[:200].reshape(100, 2)[:, ::-1].reshape(200)
+    assert judge(case, feeds, expected, {"y": other}).holds
+    other[[250, 251]] = 251, 250
+    assert not judge(case, feeds, expected, {"y": other}).holds

@@ -200,6 +200,9 @@ class Judge:
             return judgements, ""
         noise = self._noise(it)
         judgements = self._judged(it.got, it.expected, noise)
+        if any(_is_tie(j, it) for j in judgements):
+            noise = self._reference.tied(*it, noise, self.deadline)
+            judgements = self._judged(it.got, it.expected, noise)
         if self._is_ill_conditioned(it, noise, judgements):
             return judgements, ILL_CONDITIONED
         if self._lost < self._appeals and any(_is_doubtful(j, it, faint) for j in judgements):
@@ -299,6 +302,12 @@ def _faint(feeds: Arrays) -> float:
     """
     floats = [a for a in feeds.values() if DTYPES[str(a.dtype)].kind == "f"]
     return max((epsilon(str(a.dtype)) / 2 * scale(a) for a in floats), default=0)
+
+
+def _is_tie(judgement: Judgement, it: Hearing) -> bool:
+    """Whole numbers that are others: which of equal ones comes first, perhaps."""
+    whole = DTYPES[str(it.got[judgement.output].dtype)].kind != "f"
+    return whole and judgement.kind == "value"
 
 
 def _is_doubtful(judgement: Judgement, it: Hearing, faint: float) -> bool:
