@@ -28,7 +28,10 @@ UNSEEN = (2, 3, 4)
 
 IN_ORDER = ("bucketize", "searchsorted")
 """Their boundaries are sorted: values within a range are not."""
-REGULAR = ("linalg.cholesky_ex", "linalg.cond", "linalg.inv_ex", "linalg.solve_ex", "lu", "qr")
+REGULAR = (
+    *("linalg.cholesky_ex", "linalg.cond", "linalg.inv_ex", "linalg.solve_ex", "linalg.pinv"),
+    *("lu", "linalg.lu", "linalg.lu_factor", "linalg.lu_factor_ex", "qr", "linalg.qr"),
+)
 """What they return for a singular matrix is rounding, or not specified; they do not raise."""
 TIES = ("kthvalue", "topk")
 """Of equal values they return the place of any, which PyTorch's own kernels choose differently."""
