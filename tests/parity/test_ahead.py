@@ -131,3 +131,14 @@ def test_cases_that_take_too_long_are_left_to_the_check(
         pass
     assert original.reference.known
     assert set(original.reference.known) <= set(PLANNED[:reached])
+
+
+def test_without_a_truth_the_first_cases_are_not_asked_and_no_others_in_their_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ahead, "STEP", 0.0)
+    reference = Reference(Repeats(SIGNATURE, Original()), None)
+    for _ in ask_ahead(reference, PLANNED, 10.0):
+        pass
+    assert reference.known
+    assert set(reference.known) <= set(PLANNED[CASES : ahead.ENOUGH])

@@ -38,8 +38,10 @@ def ask_ahead(reference: Reference, cases: Sequence[Case], budget: float) -> Ite
     repeats = reference.repeating.most
     repeated = cases[:repeats] if reference.has_truth else ()
     telling = _longest_first(cases[repeats:ENOUGH], reference.signature)
-    for number, case in enumerate((*telling, *repeated, *cases[ENOUGH:])):
-        volume, longest = case.volume(reference.signature), budget if number < ENOUGH else STEP
+    limits = [(case, budget) for case in (*telling, *repeated)]
+    limits += [(case, STEP) for case in cases[ENOUGH:]]
+    for case, longest in limits:
+        volume = case.volume(reference.signature)
         if case in reference.known or volume >= full:
             continue
         if clock.expects(volume) > longest or not room.allows(volume):
