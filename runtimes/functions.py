@@ -1,8 +1,8 @@
 """Operators that onnx's evaluator rounds to float32, computes very slowly, or not at this size.
 
 Gelu by its expansion is off by 1.5e-8 in float64, Erf is rounded to float32, and so are the places
-that GridSample reads: more than what a fault may change. Conv and GridSample walk over patches in
-Python: most of what an appeal of a real model took.
+that GridSample reads: more than what a fault may change. Conv gathers patches in Python:
+nine tenths of what EfficientNet took.
 """
 
 from __future__ import annotations

@@ -156,13 +156,12 @@ def _receptive(config: Any, frames: int) -> int:
 
 def _input_features(model: nn.Module, ranges: Ranges) -> Iterator[Input]:
     """Log-mel spectrograms: of a fixed length (Whisper), or frames first and of any length."""
-    config = _part(model.config, "audio_config", "encoder_config", "speech_config")
+    config = _audio(model)
     names = ("num_mel_bins", "input_feat_per_channel", "feature_projection_input_dim", "input_dim")
     bins = int(_first(config, model.config, names, 80))
-    longest = getattr(config, "max_source_positions", None)
     values = Interval(-4.0, 4.0)
-    if isinstance(longest, int):
-        fixed = ("batch", bins, 2 * longest)
+    if length := _frames(config):
+        fixed = ("batch", bins, length)
         yield Input(TensorSpec("input_features", "float32", fixed, values))
     frames = (Dim("frames", Interval(16, max(2 * ranges.tokens, 32))),)
     for shape in (("batch", "frames", bins), ("batch", bins, "frames")):
@@ -171,13 +170,21 @@ def _input_features(model: nn.Module, ranges: Ranges) -> Iterator[Input]:
 
 def _input_features_mask(model: nn.Module, ranges: Ranges) -> Iterator[Input]:
     """Which frames are no padding."""
-    length = getattr(model.config, "max_source_positions", None)
-    shapes: list[tuple[str | int, ...]] = [("batch", "frames")]
-    if isinstance(length, int):
-        shapes.insert(0, ("batch", 2 * length))
-    for shape, dtype in product(shapes, ("int64", "bool")):
+    fixed = _frames(_audio(model))
+    lengths: list[int | str] = [fixed, "frames"] if fixed else ["frames"]
+    for length, dtype in product(lengths, ("int64", "bool")):
         values = None if dtype == "bool" else _BIT
-        yield Input(TensorSpec("input_features_mask", dtype, shape, values))
+        yield Input(TensorSpec("input_features_mask", dtype, ("batch", length), values))
+
+
+def _audio(model: nn.Module) -> Any:
+    return _part(model.config, "audio_config", "encoder_config", "speech_config")
+
+
+def _frames(config: Any) -> int:
+    """Of every spectrogram, which the first layers halve; 0 where any length goes."""
+    positions = getattr(config, "max_source_positions", None)
+    return 2 * positions if isinstance(positions, int) else 0
 
 
 def _pixel_values_videos(model: nn.Module, ranges: Ranges) -> Iterator[Input]:

@@ -36,7 +36,7 @@ def test_a_truncated_file(onnxport: Onnxport, model: Path, tmp_path: Path, comma
 
 
 def save(path: Path, **arrays: np.ndarray) -> None:
-    np.savez(path / "in.npz", **arrays)  # type: ignore[arg-type]
+    np.savez(path / "in.npz", **arrays)  # type: ignore[arg-type]  # one might be allow_pickle
 
 
 IMAGES = np.zeros((3, 1, 8, 8), np.float32)

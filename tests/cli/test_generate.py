@@ -136,7 +136,7 @@ def test_refuses_what_cannot_be_continued(
     error: str,
     hint: str,
 ) -> None:
-    np.savez(current / "in.npz", **arrays)  # type: ignore[arg-type]
+    np.savez(current / "in.npz", **arrays)  # type: ignore[arg-type]  # one might be allow_pickle
     (current / "texts.npz").write_text("older")
     ran = in_process(capsys, "generate", str(bundle), "in.npz", "-o", "texts.npz", *options)
     assert_two_lines(ran, 3, error, hint)

@@ -5,6 +5,7 @@ import pickle
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import ml_dtypes
 import numpy as np
@@ -33,8 +34,8 @@ def test_npy_is_mapped_and_not_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_npz_is_mapped_and_not_read(tmp_path: Path, order: str) -> None:
-    np.savez(tmp_path / "d.npz", a=np.array(rows(5), order=order), b=np.arange(5))  # type: ignore[call-overload]
+def test_npz_is_mapped_and_not_read(tmp_path: Path, order: Literal["C", "F"]) -> None:
+    np.savez(tmp_path / "d.npz", a=np.array(rows(5), order=order), b=np.arange(5))
     found = open_data(tmp_path / "d.npz", TWO).arrays
     assert all(isinstance(array, np.memmap) for array in found.values())
     np.testing.assert_array_equal(found["a"], rows(5))

@@ -76,7 +76,7 @@ class Deadly(dict[str, np.ndarray]):
         super().__init__(FEED)
         self.session = session
 
-    def items(self) -> ItemsView[str, np.ndarray]:  # type: ignore[override]
+    def items(self) -> ItemsView[str, np.ndarray]:  # type: ignore[override]  # dict has a class of its own
         killed(self.session)
         return super().items()
 
@@ -90,7 +90,9 @@ def test_a_run_that_dies_is_reported_and_the_next_one_works(isolated: IsolatedSe
 @pytest.mark.parametrize("work", ["run", "seconds"])
 def test_a_child_that_died_between_runs_is_replaced(isolated: IsolatedSession, work: str) -> None:
     killed(isolated)
-    isolated._worker._process.wait()  # type: ignore[union-attr]
+    process = isolated._worker._process
+    assert process
+    process.wait()
     if work == "run":
         isolated.run(FEED)
     else:

@@ -91,5 +91,5 @@ def test_functions_are_inlined_and_their_domain_goes() -> None:
     onnx.checker.check_model(model, full_check=True)
     assert not model.functions
     assert {o.domain for o in model.opset_import} == {""}
-    (y,) = ReferenceEvaluator(model).run(None, {"x": np.ones(3, np.float32)})  # type: ignore[misc]
+    (y,) = ReferenceEvaluator(model).run(None, {"x": np.ones(3, np.float32)})
     np.testing.assert_array_equal(y, 4 * np.ones(3))

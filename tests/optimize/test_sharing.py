@@ -61,14 +61,14 @@ def test_zeros_of_either_sign_differ_and_nan_equals_itself() -> None:
 def test_a_matrix_that_was_written_twice_is_written_once(tmp_path: Path, beside: bool) -> None:
     model = parsed(TEXT, a=MATRIX, b=np.ascontiguousarray(MATRIX.T))
     x = np.random.default_rng(1).random((2, 20), np.float32)
-    (expected,) = ReferenceEvaluator(model).run(None, {"x": x})  # type: ignore[misc]
+    (expected,) = ReferenceEvaluator(model).run(None, {"x": x})
     if beside:
         external.put_beside(model, tmp_path, tmp_path / "m.onnx", move=False)
     tie(model, tmp_path)
     onnx.save(model, str(tmp_path / "m.onnx"))
     assert [t.name for t in model.graph.initializer] == ["a"]
     onnx.checker.check_model(str(tmp_path / "m.onnx"), full_check=True)
-    (found,) = ReferenceEvaluator(str(tmp_path / "m.onnx")).run(None, {"x": x})  # type: ignore[misc]
+    (found,) = ReferenceEvaluator(str(tmp_path / "m.onnx")).run(None, {"x": x})
     np.testing.assert_array_equal(found, expected)
 
 

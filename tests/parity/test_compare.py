@@ -1,5 +1,7 @@
 """The run that joins cases, sessions and judge: budgets, crashes, vacuous references."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -17,11 +19,11 @@ SIGNATURE = Signature.parse("x: float32[batch, 3] in 0..1\nwhere batch = 1..16")
 CASES = plan(SIGNATURE, limit=20)
 
 
-def compared(candidate: Function, original: Function, **options: object) -> Evidence:
+def compared(candidate: Function, original: Function, **options: Any) -> Evidence:
     reference = Reference(Computes(SIGNATURE, original), Computes(SIGNATURE, original))
     judge = Judge(reference, Tolerance())
-    given = {"budget": 60.0, "cases": CASES, **options}
-    return compare(Computes(SIGNATURE, candidate), reference, judge, **given)  # type: ignore[arg-type]
+    given: dict[str, Any] = {"budget": 60.0, "cases": CASES, **options}
+    return compare(Computes(SIGNATURE, candidate), reference, judge, **given)
 
 
 def double(x: np.ndarray) -> np.ndarray:

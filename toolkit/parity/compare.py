@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from toolkit.errors import OnnxportError
 from toolkit.parity import blocks, shrinking, special
 from toolkit.parity.cases import GIVEN, Case
 from toolkit.parity.comparators import Meanings
+from toolkit.parity.digest import digest
 from toolkit.parity.ending import TOLD, ending
 from toolkit.parity.fidelity import Tally
 from toolkit.parity.judging import Judge
@@ -55,7 +55,7 @@ class Evidence:
     def see(self, outputs: Mapping[str, np.ndarray], case: Case | None = None) -> None:
         """What the reference returned, of a `case` with values that its sizes do not tell."""
         if case and not self.varied:
-            found = _digest(outputs)
+            found = digest(outputs)
             self.varied = self.first.setdefault(case.sizes, found) != found
         for name, array in outputs.items():
             self.floating[name] = DTYPES[str(array.dtype)].kind == "f"
@@ -174,13 +174,6 @@ def _compared(
         if result.proven:
             evidence.tally.add(expected.plain, got)
     return result
-
-
-def _digest(outputs: Mapping[str, np.ndarray]) -> bytes:
-    found = hashlib.blake2b()
-    for array in outputs.values():
-        found.update(np.ascontiguousarray(array).view(np.uint8).data)
-    return found.digest()
 
 
 def smallest(

@@ -6,7 +6,6 @@ reference itself cannot resolve there, for the first hearing and for the appeal.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from toolkit.errors import InputError, OnnxportError
 from toolkit.examples import Feeds
 from toolkit.parity.cases import GIVEN, Case
 from toolkit.parity.conditioning import sums, unstable
+from toolkit.parity.digest import digest
 from toolkit.parity.reference import Arrays, Expectation, Noise, Reference
 from toolkit.signature import Signature
 
@@ -88,7 +88,7 @@ class Recording(Reference):
 
     def __init__(self, signature: Signature, recorded: Sequence[Recorded]) -> None:
         super().__init__(_Recorded(signature), None, given=[r.feeds for r in recorded])
-        self._known = {_digest(r.feeds): r for r in recorded}
+        self._known = {digest(r.feeds): r for r in recorded}
         self.cases = tuple(
             replace(r.case, fill=GIVEN, seed=n, edits=(), origin=str(r.case))
             for n, r in enumerate(recorded)
@@ -124,7 +124,7 @@ class Recording(Reference):
 
     def _find(self, feeds: Arrays) -> Recorded:
         try:
-            return self._known[_digest(feeds)]
+            return self._known[digest(feeds)]
         except KeyError:
             raise _not_recorded() from None
 
@@ -145,15 +145,6 @@ def _not_recorded() -> OnnxportError:
     return InputError(
         "these inputs are not among the recorded ones", "name the original: --against"
     )
-
-
-def _digest(feeds: Arrays) -> bytes:
-    sha = hashlib.sha256()
-    for name in sorted(feeds):
-        array = np.ascontiguousarray(feeds[name])
-        sha.update(f"{name} {array.dtype} {array.shape} ".encode())
-        sha.update(array.tobytes())
-    return sha.digest()
 
 
 def to_arrays(recorded: Sequence[Recorded]) -> dict[str, np.ndarray]:

@@ -150,7 +150,7 @@ class Reference:
 
     def nudged(self, feeds: Arrays) -> Arrays:
         """A neighbour of the feed: each floating number one ulp away."""
-        return next(self._neighbours(feeds, 1.0, 0.0, np.random.default_rng(0)))
+        return self._near(feeds, 1.0, 0)
 
     @property
     def has_truth(self) -> bool:
@@ -249,20 +249,16 @@ class Reference:
             if got[name].shape == undecided.shape
         }
         ties = {name: undecided.copy() for name, undecided in noise.undecided.items()}
-        for near in self._until(end, self._more(feeds, case.seed), 0):
-            if not any(open_.any() for open_ in left.values()):
+        draws = (self._near(feeds, 1.0, case.seed, _TIE_DRAWS, n) for n in range(_TIE_DRAWS))
+        for near in self._until(end, draws, 0):
+            if not any(places.any() for places in left.values()):
                 break
             with suppress(OnnxportError):
-                there = self.plain.run(near)
+                there = self.kept(self.plain.run(near), near)
                 for name in left:
                     ties[name] |= unsettled(expected.plain[name], [there[name]])
                     left[name] &= ~ties[name]
         return replace(noise, undecided=ties)
-
-    def _more(self, feeds: Arrays, seed: int) -> Iterator[Arrays]:
-        for draw in range(_TIE_DRAWS):
-            rng = np.random.default_rng([seed, _TIE_DRAWS, draw])
-            yield next(self._neighbours(feeds, 1.0, 0.0, rng))
 
     def _until(self, end: float, draws: Iterator[_Drawn], least: int) -> Iterator[_Drawn]:
         """All that are drawn; after `end` the first few, and a note says so."""
@@ -301,11 +297,14 @@ class Reference:
             names = {ordered[(draw // 2 - 1) % len(ordered)]} if alone else floats
             yield {n: _nudged(a, ulps, rng) if n in names else a for n, a in feeds.items()}
 
+    def _near(self, feeds: Arrays, ulps: float, *seed: int) -> Arrays:
+        """One neighbour, all of whose floating inputs are moved."""
+        return next(self._neighbours(feeds, ulps, 0.0, np.random.default_rng(seed)))
+
     def _around(self, feeds: Arrays, seed: int) -> Iterator[Arrays]:
         """Inputs at 2, 4, 8, ... ulps: of one number there are two neighbours, and PyTorch's error
         at three places is luck."""
-        for far in range(1, self._draws + 1):
-            yield next(self._neighbours(feeds, 2.0**far, 0.0, np.random.default_rng([seed, far])))
+        return (self._near(feeds, 2.0**far, seed, far) for far in range(1, self._draws + 1))
 
     def _with_other_weights(
         self, feeds: Arrays, ulps: float, drift: float, seed: int

@@ -209,4 +209,4 @@ def _one(text: str, reference: Reference) -> list[Case]:
 
 def _save(feeds: Feeds, path: Path) -> None:
     with atomic.replacing(path) as scratch, scratch.open("wb") as file:
-        np.savez(file, **feeds)  # type: ignore[arg-type]
+        np.savez(file, **feeds)  # type: ignore[arg-type]  # one might be allow_pickle

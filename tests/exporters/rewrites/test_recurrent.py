@@ -184,8 +184,8 @@ def packed_for_nothing(layer: nn.Module, x: Tensor, lengths: Tensor) -> object:
     return layer(states)[0]
 
 
-def packed_from_one_to_the_next(layer: nn.Module, x: Tensor, lengths: Tensor) -> object:
-    return layer[1](layer[0](packed(x, lengths))[0])[1]  # type: ignore[index]
+def packed_from_one_to_the_next(layer: nn.ModuleList, x: Tensor, lengths: Tensor) -> object:
+    return layer[1](layer[0](packed(x, lengths))[0])[1]
 
 
 def called_twice(layer: nn.Module, x: Tensor, lengths: Tensor) -> object:

@@ -3,6 +3,7 @@
 import ast
 import inspect
 import textwrap
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -27,8 +28,8 @@ def otherwise(attn: Tensor, chunk_size: int) -> Tensor:
     return attn
 
 
-def _tree(function: object) -> ast.FunctionDef:
-    found = ast.parse(textwrap.dedent(inspect.getsource(function)))  # type: ignore[arg-type]
+def _tree(function: Callable[..., object]) -> ast.FunctionDef:
+    found = ast.parse(textwrap.dedent(inspect.getsource(function)))
     definition = found.body[0]
     assert isinstance(definition, ast.FunctionDef)
     return definition
