@@ -127,6 +127,32 @@ def test_ctrl_c_says_so_and_leaves_no_scratch_file(prepared: Path, tmp_path: Pat
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
 
 
+LATE = """
+import os, signal, sys
+from toolkit.cli import main
+
+class Last:  # goes when Python has handed its signal handlers back
+    def __del__(self, kill=os.kill, me=os.getpid(), number=signal.SIGINT):
+        kill(me, number)
+
+last = Last()
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["--version"], 0), (["inspect", "no.onnx"], 3)])
+def test_ctrl_c_after_the_end_does_not_change_how_it_ended(arguments: list[str], code: int) -> None:
+    root = str(Path(toolkit.__file__).parents[1])
+    ran = subprocess.run(
+        [sys.executable, "-c", LATE, *arguments],
+        env={**os.environ, "PYTHONPATH": root},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == code, ran.stderr
+
+
 def test_what_a_killed_stage_left_is_removed_by_the_next(prepared: Path, tmp_path: Path) -> None:
     check_interruption(prepared, tmp_path, "export", signal.SIGKILL, 3.0)
     toolkit.export(MODEL, tmp_path / "out.onnx", budget=0.5)

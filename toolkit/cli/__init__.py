@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import signal
 import sys
 from importlib import import_module
 from typing import Any
@@ -56,6 +58,9 @@ def cli(traceback: bool) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit. Errors are two lines on stderr; see README for exit codes."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    # Once a command is done, Ctrl-C while Python winds up (a second, with torch) is too late to
+    # turn its exit code into that of a process killed by a signal.
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     try:
         cli.main(arguments, standalone_mode=False)
     except OnnxportError as error:
