@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from onnx import ModelProto, ValueInfoProto
 
 SIGNATURE_KEY, PROVENANCE_KEY = "onnxport.signature", "onnxport.provenance"
+SEAL_KEY = "onnxport.seal"
+"""Of the file as it was written (`toolkit.sealed`): a stage that writes another leaves it out."""
+
 EXTERNAL_ABOVE = 1_500_000_000
 """Bytes of weights above which they go to a file beside the model; protobuf ends at 2 GiB."""
 
@@ -57,9 +60,6 @@ class Provenance:
     versions: dict[str, str] = field(default_factory=dict)
     lossy: bool = False
     """True where values were rounded on purpose (int8, float16): judged by a budget."""
-
-    fingerprint: str = ""
-    """Of the model, code, versions and options that it was exported from: `toolkit.fingerprint`."""
 
     def then(self, stage: str, *, lossy: bool = False) -> Provenance:
         return replace(self, stages=(*self.stages, stage), lossy=self.lossy or lossy)
@@ -168,6 +168,7 @@ def save(
         (PROVENANCE_KEY, json.dumps(asdict(provenance), sort_keys=True)),
     ):
         _set_metadata(proto, key, value)
+    _drop_metadata(proto, SEAL_KEY)
     folder = weights or path.parent
     try:
         if sum(map(external.size, external.tensors(proto))) > EXTERNAL_ABOVE:
@@ -273,6 +274,11 @@ def _set_metadata(proto: ModelProto, key: str, value: str) -> None:
             return
     entry = proto.metadata_props.add()
     entry.key, entry.value = key, value
+
+
+def _drop_metadata(proto: ModelProto, key: str) -> None:
+    for entry in [p for p in proto.metadata_props if p.key == key]:
+        proto.metadata_props.remove(entry)
 
 
 def _provenance(metadata: dict[str, str], proto: ModelProto) -> Provenance:

@@ -176,8 +176,21 @@ def test_a_second_export_of_the_same_model_is_not_made_again(tmp_path: Path) -> 
     content = (tmp_path / "m.onnx").read_bytes()
     again = toolkit.export("zoo:mlp", tmp_path / "m.onnx", exporters=["dynamo"], budget=1.0)
     assert (first.unchanged, again.unchanged) == (False, True)
-    assert again.summary.startswith("dynamo: unchanged")
+    assert again.summary == (
+        f"dynamo: unchanged, as are the model, code and versions; it {first.report.summary}"
+    )
     assert (tmp_path / "m.onnx").read_bytes() == content
+    assert again.report.holds  # checked when it is asked for
+
+
+def test_a_file_that_somebody_edited_is_exported_again(tmp_path: Path) -> None:
+    toolkit.export(models.linear(), tmp_path / "m.onnx", exporters=["dynamo"], budget=1.0)
+    edited = onnx.load(str(tmp_path / "m.onnx"))
+    edited.graph.initializer[0].raw_data = bytes(len(edited.graph.initializer[0].raw_data))
+    onnx.save(edited, str(tmp_path / "m.onnx"))
+    again = toolkit.export(models.linear(), tmp_path / "m.onnx", exporters=["dynamo"], budget=1.0)
+    assert not again.unchanged
+    assert toolkit.check(tmp_path / "m.onnx", against=models.linear(), budget=1.0).holds
 
 
 def test_a_model_with_another_weight_is_exported_again(tmp_path: Path) -> None:

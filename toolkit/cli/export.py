@@ -23,7 +23,7 @@ from toolkit.cli import options
 @click.option(
     "--budget",
     type=options.Duration(),
-    help="For the check of each candidate: by default 10s for the most telling cases, no more.",
+    help="For the check of each candidate: by default a quarter of what its export took.",
 )
 @options.seed
 @options.time_limit

@@ -231,7 +231,7 @@ class _Run:
             listener=listener,
         )
         self._latest, self.signature = exported.artifact, str(exported.artifact.signature)
-        return _Made(exported.artifact, report=exported.report, tried=exporters(exported))
+        return _Made(exported.artifact, report=exported.report, tried=exporters(exported.attempts))
 
     def _simplified(self, listener: Listener) -> _Made:
         model, out = self._model, self._room / "simplified.onnx"

@@ -2,27 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from toolkit import atomic
+from toolkit import atomic, sealed
 from toolkit.artifact import OnnxArtifact, open_artifact, publish
 from toolkit.errors import InputError
 from toolkit.fingerprint import fingerprint
-from toolkit.model import LoadedModel, held_to
+from toolkit.model import LoadedModel
 from toolkit.parity.reference import Reference
+from toolkit.parity.results import ParityReport
 from toolkit.pipeline import infer
-from toolkit.pipeline.held import check_artifact
-from toolkit.pipeline.portfolio import Exported, Plan, default_order, export_model
-from toolkit.pipeline.references import reference_model
+from toolkit.pipeline.check import check
+from toolkit.pipeline.portfolio import Attempt, Exported, Plan, default_order, export_model
 from toolkit.pipeline.subjects import opened_source
 from toolkit.progress import SILENT, Listener
 from toolkit.signature import Signature
 
-_AGAIN = 2
-"""Cases on which a file that need not be made again is seen to be still what it was."""
+
+@dataclass(frozen=True)
+class Unchanged:
+    """The file that was there: of the same model, code, versions and options, and untouched."""
+
+    artifact: OnnxArtifact
+    verdict: str
+    """What its check found when it was made."""
+    again: Callable[[], ParityReport]
+    attempts: tuple[Attempt, ...] = ()
+    unchanged: ClassVar[bool] = True
+
+    @property
+    def report(self) -> ParityReport:
+        """A check of it, made when it is asked for."""
+        return self.again()
+
+    @property
+    def summary(self) -> str:
+        """`onnxport: unchanged since it was seen that it holds on 128 cases ...`"""
+        name = self.artifact.provenance.exporter
+        return f"{name}: unchanged, as are the model, code and versions; it {self.verdict}"
 
 
 def export(
@@ -42,7 +63,7 @@ def export(
     time_limit: float = 1800.0,
     memory_limit: int | None = None,
     listener: Listener = SILENT,
-) -> Exported:
+) -> Exported | Unchanged:
     """Write `source` (see `toolkit.source`) as an ONNX file that is proven to behave the same.
 
     `examples`: inputs that are cases too (see `toolkit.given`). Without a signature the widest is
@@ -55,10 +76,10 @@ def export(
     Its report is the verdict, without measures. `time_limit`, `memory_limit`: seconds, bytes for
     each exporter, which runs in a process of its own.
 
-    Where `out` was exported from the same model, code and versions with the same options, and
-    still holds on two cases, it is left as it is (`unchanged`). Raises ParityError where every file
-    that came out differs from the original, InputError where no exporter wrote one; what the
-    exporters printed is then in `out` with `.log` appended.
+    Where `out` was exported from the same model, code and versions with the same options, and is
+    byte for byte what was checked then, it is left as it is (`unchanged`). Raises ParityError where
+    every file that came out differs from the original, InputError where no exporter wrote one; what
+    the exporters printed is then in `out` with `.log` appended.
     """
     out = Path(out)
     plan = Plan(
@@ -73,13 +94,10 @@ def export(
     with opened_source(source, signature=signature, weights=weights, examples=examples) as model:
         known = fingerprint(model, plan=asdict(plan), budget=budget, seed=seed)
         if known and (before := _made_before(out, known)):
-            made = held_to(model, before.signature) if model.proposed else model
-            reference = reference_model(made)
-            report = check_artifact(
-                before, reference, model.origin, budget=1.0, limit=_AGAIN, measured=False
-            )
-            if report.holds:
-                return Exported(before, report, unchanged=True)
+            artifact, verdict = before
+            options = {"signature": signature, "weights": weights, "examples": examples}
+            again = partial(check, out, against=source, **options, seed=seed)
+            return Unchanged(artifact, verdict, again)
         with atomic.workspace(out) as folder:
             log = folder / "export.log"
 
@@ -92,7 +110,6 @@ def export(
                     budget=budget,
                     seed=seed,
                     log=log,
-                    fingerprint=known,
                     measured=False,
                     listener=listener,
                 )
@@ -101,14 +118,17 @@ def export(
             _, _, exported = infer.settle(
                 model, folder, attempt, log=log, out=out, listener=listener
             )
+            if known:
+                sealed.seal(exported.artifact, known, exported.report.summary)
             artifact = publish(exported.artifact, out)
     return Exported(artifact, exported.report, exported.attempts)
 
 
-def _made_before(out: Path, known: str) -> OnnxArtifact | None:
+def _made_before(out: Path, known: str) -> tuple[OnnxArtifact, str] | None:
+    """The file and what was found of it."""
     try:
         before = open_artifact(out)
     except InputError:
         return None
-    whole = all(file.is_file() for file in before.files)
-    return before if whole and before.provenance.fingerprint == known else None
+    verdict = sealed.verdict(before, known)
+    return (before, verdict) if verdict else None

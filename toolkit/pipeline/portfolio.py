@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from toolkit import forked, plugins, versions
 from toolkit.artifact import OnnxArtifact, Provenance, publish
@@ -110,17 +110,12 @@ class Exported:
     artifact: OnnxArtifact
     report: ParityReport
     attempts: tuple[Attempt, ...] = ()
-    unchanged: bool = False
-    """The file was there already, from the same model, code and versions; seen to hold again."""
+    unchanged: ClassVar[bool] = False
 
     @property
     def summary(self) -> str:
         """`onnxport: holds on 128 cases (batch all of 1..64), worst error 1.4x ...`"""
-        name = self.artifact.provenance.exporter
-        if self.unchanged:
-            again = self.report.summary
-            return f"{name}: unchanged, the model, code and versions are the same; still {again}"
-        return f"{name}: {self.report.summary}"
+        return f"{self.artifact.provenance.exporter}: {self.report.summary}"
 
 
 def export_model(
@@ -133,7 +128,6 @@ def export_model(
     budget: float | None = None,
     seed: int = 0,
     log: Path,
-    fingerprint: str = "",
     measured: bool = True,
     listener: Listener = SILENT,
 ) -> Exported:
@@ -153,7 +147,7 @@ def export_model(
         checks |= {"budget": budget, "modest": inf}
     held: list[tuple[OnnxArtifact, ParityReport, Attempt]] = []
     for name, opset in tour.candidates():
-        found = tour.attempt(name, opset, fingerprint, checks)
+        found = tour.attempt(name, opset, checks)
         if found:
             held.append((*found, tour.attempts[-1]))
             if not plan.every:
@@ -201,14 +195,14 @@ class _Tour:
             yield from ((self.plan.exporters[0], n) for n in others)
 
     def attempt(
-        self, name: str, opset: int, fingerprint: str, checks: Mapping[str, Any]
+        self, name: str, opset: int, checks: Mapping[str, Any]
     ) -> tuple[OnnxArtifact, ParityReport] | None:
         """Export and check; None where it does not hold. What happened is in `attempts`."""
         start = time.perf_counter()
         written = start
         try:
             with awaiting(self.out.name) as worker:
-                artifact = self._written(name, opset, fingerprint, self._asked_ahead(checks))
+                artifact = self._written(name, opset, self._asked_ahead(checks))
                 written = time.perf_counter()
                 report = check_artifact(
                     artifact,
@@ -236,9 +230,7 @@ class _Tour:
         self._listener.say(f"{name} {outcome}: {reason}" + (f" ({hint})" if hint else ""))
         return None
 
-    def _written(
-        self, name: str, opset: int, fingerprint: str, meanwhile: Iterator[None]
-    ) -> OnnxArtifact:
+    def _written(self, name: str, opset: int, meanwhile: Iterator[None]) -> OnnxArtifact:
         exporter = plugins.exporter(name)
         folder = self.out.parent / f"{name}-{opset}"
         folder.mkdir()
@@ -268,7 +260,6 @@ class _Tour:
             boundaries=self._sizes_at_boundaries(),
             stages=("exported",),
             versions=versions.installed(),
-            fingerprint=fingerprint,
         )
         artifact = normalize(
             raw,
@@ -365,6 +356,6 @@ def _narrower(model: LoadedModel, tour: _Tour, checks: Mapping[str, Any]) -> str
             SILENT,
         )
         name, opset = next(again.candidates())
-        return in_one_line(signature) if again.attempt(name, opset, "", checks) else ""
+        return in_one_line(signature) if again.attempt(name, opset, checks) else ""
     except OnnxportError:
         return ""

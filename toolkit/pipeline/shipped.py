@@ -9,7 +9,7 @@ from toolkit.artifact import OnnxArtifact
 from toolkit.latency import Timing, overall_ratio
 from toolkit.model import LoadedModel
 from toolkit.optimize.simplify import Simplified
-from toolkit.pipeline.portfolio import Exported
+from toolkit.pipeline.portfolio import Attempt, Exported
 from toolkit.pipeline.quantize import Quantized
 from toolkit.project.results import HOLDS, LEFT_OUT, ModelResult, ProjectReport, StageResult, Tried
 from toolkit.quantization.cpu import describe
@@ -39,7 +39,7 @@ def as_project(
         report,
         size=float32.size,
         latency=overall_ratio(timings, "float32"),
-        tried=(*exporters(exported), simpler),
+        tried=(*exporters(exported.attempts), simpler),
     )
     rounded = StageResult("int8", "cpu", remark=verdict, tried=tuple(map(scheme, quantized)))
     if chosen is not None and chosen.artifact is not None:
@@ -64,11 +64,9 @@ def as_project(
     return ProjectReport((result,), versions.installed(), describe())
 
 
-def exporters(exported: Exported) -> tuple[Tried, ...]:
+def exporters(attempts: Sequence[Attempt]) -> tuple[Tried, ...]:
     """Those that were tried, the one whose file it is last."""
-    return tuple(
-        Tried(a.exporter, a.outcome, a.reason, a.seconds + a.checked) for a in exported.attempts
-    )
+    return tuple(Tried(a.exporter, a.outcome, a.reason, a.seconds + a.checked) for a in attempts)
 
 
 def scheme(tried: Quantized) -> Tried:

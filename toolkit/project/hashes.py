@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolkit.artifact import PROVENANCE_KEY, OnnxArtifact, read_graph
+from toolkit.artifact import PROVENANCE_KEY, SEAL_KEY, OnnxArtifact, read_graph
 from toolkit.fingerprint import loaded_files
 
 if TYPE_CHECKING:
@@ -23,10 +23,13 @@ if TYPE_CHECKING:
     from toolkit.model import LoadedModel
 
 
+_HISTORY = (PROVENANCE_KEY, SEAL_KEY)
+
+
 def content(artifact: OnnxArtifact) -> str:
     """SHA-256 of a file and the weights beside it, without what it says of how it was made."""
     graph = read_graph(artifact.path)
-    kept = [entry for entry in graph.metadata_props if entry.key != PROVENANCE_KEY]
+    kept = [entry for entry in graph.metadata_props if entry.key not in _HISTORY]
     del graph.metadata_props[:]
     graph.metadata_props.extend(kept)
     digest = hashlib.sha256(graph.SerializeToString(deterministic=True))
