@@ -34,6 +34,7 @@ _COUNTS: tuple[tuple[str, int], ...] = (
     (r"^(sliding_window|attention_window|attention_chunk_size|local_attention)$", 8),
     (r"^window_size$", 4),
     (r"^context_size$", 16),
+    (r"^spec_size$", 128),
     (r"^n_groups$", 2),
 )
 _WIDTHS: tuple[tuple[str, int], ...] = (
@@ -188,8 +189,8 @@ def _with_own_tokens(fields: dict[str, Any]) -> dict[str, Any]:
 def _left_open(fields: Mapping[str, Any], heads: Sequence[str]) -> dict[str, Any]:
     """What some models do not make up for themselves where a config says None."""
     found: dict[str, Any] = {}
-    if heads and fields.get("hidden_size"):
-        count = fields[heads[0]]
+    count = fields[heads[0]] if heads else None
+    if isinstance(count, int) and fields.get("hidden_size"):
         found = {"head_dim": fields["hidden_size"] // count, "num_key_value_heads": count}
     if "conv_L_cache" in fields:  # Lfm2
         found["layer_types"] = ["conv", "full_attention"]
@@ -209,6 +210,9 @@ def _consistent(fields: dict[str, Any], before: Mapping[str, Any], degree: int) 
         fields["image_size"] = image
     elif isinstance(size, (list, tuple)) and size and min(size) > image:
         fields["image_size"] = [image for _ in size]
+    if "spec_size" in fields:  # CLAP folds a spectrogram four times over, and doubles three times
+        fields["num_mel_bins"] = fields["spec_size"] // 4
+        fields["hidden_size"] = 8 * fields["patch_embeds_hidden_size"]
     heads = [n for n in before if n.endswith("attention_heads") or n in ("num_heads", "n_head")]
     fields |= _left_open(fields, heads)
     if degree != ALL:

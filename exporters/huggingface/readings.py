@@ -155,7 +155,8 @@ def _receptive(config: Any, frames: int) -> int:
 
 
 def _input_features(model: nn.Module, ranges: Ranges) -> Iterator[Input]:
-    """Log-mel spectrograms: of a fixed length (Whisper), or frames first and of any length."""
+    """Log-mel spectrograms: of a fixed length (Whisper), of any length and frames first, or as an
+    image of one channel (CLAP)."""
     config = _audio(model)
     names = ("num_mel_bins", "input_feat_per_channel", "feature_projection_input_dim", "input_dim")
     bins = int(_first(config, model.config, names, 80))
@@ -166,6 +167,9 @@ def _input_features(model: nn.Module, ranges: Ranges) -> Iterator[Input]:
     frames = (Dim("frames", Interval(16, max(2 * ranges.tokens, 32))),)
     for shape in (("batch", "frames", bins), ("batch", bins, "frames")):
         yield Input(TensorSpec("input_features", "float32", shape, values), frames)
+    if longest := _spectrogram_width(config):
+        image = TensorSpec("input_features", "float32", ("batch", 1, "frames", bins), values)
+        yield Input(image, (Dim("frames", Interval(16, min(frames[0].high, longest))),))
 
 
 def _input_features_mask(model: nn.Module, ranges: Ranges) -> Iterator[Input]:
@@ -179,6 +183,12 @@ def _input_features_mask(model: nn.Module, ranges: Ranges) -> Iterator[Input]:
 
 def _audio(model: nn.Module) -> Any:
     return _part(model.config, "audio_config", "encoder_config", "speech_config")
+
+
+def _spectrogram_width(config: Any) -> int:
+    """Frames of the spectrogram that CLAP folds into a square image; 0 for other models."""
+    size, bins = (getattr(config, name, None) for name in ("spec_size", "num_mel_bins"))
+    return size * (size // bins) if isinstance(size, int) and bins else 0
 
 
 def _frames(config: Any) -> int:
@@ -225,6 +235,13 @@ def _of_series(name: str) -> Reading:
         yield Input(TensorSpec(name, "float32", shape, values))
 
     return reading
+
+
+def _task_inputs(model: nn.Module, ranges: Ranges) -> Iterator[Input]:
+    """The words that name the task (OneFormer)."""
+    config: Any = model.config
+    length, words = int(config.task_seq_len), int(config.text_encoder_vocab_size)
+    yield Input(TensorSpec("task_inputs", "int64", ("batch", length), Interval(0, words - 1)))
 
 
 def _bbox(model: nn.Module, ranges: Ranges) -> Iterator[Input]:
@@ -280,6 +297,7 @@ READINGS: dict[str, Reading] = {
     "token_type_ids": _token_type_ids,
     "decoder_input_ids": _decoder_input_ids,
     "bbox": _bbox,
+    "task_inputs": _task_inputs,
     "visual_feats": _visual_feats,
     "visual_pos": _visual_pos,
     **{name: _of_episode(name) for name in _EPISODE},

@@ -1,5 +1,7 @@
 """Signatures of transformers models, from their configs."""
 
+from typing import Any
+
 import pytest
 import transformers
 
@@ -55,7 +57,14 @@ def test_the_signature_comes_from_the_config(name: str) -> None:
 
 
 _SMALL = {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64}
-UNUSUAL = {
+_SWIN: dict[str, Any] = {
+    "model_type": "swin",
+    "embed_dim": 16,
+    "depths": [1] * 4,
+    "num_heads": [1, 2, 2, 2],
+}
+_SWIN |= {"window_size": 4, "image_size": 64, "out_features": [f"stage{n}" for n in range(1, 5)]}
+UNUSUAL: dict[str, tuple[dict[str, Any], str]] = {
     "FunnelModel": (
         {"vocab_size": 50, "d_model": 32, "n_head": 4, "d_head": 8, "block_sizes": [1, 1, 1]},
         """
@@ -98,6 +107,25 @@ UNUSUAL = {
         input_features: float32[batch, 8, 40] in -4..4
         input_features_mask: int64[batch, 40] in {0, 1}
         where batch = 1..8
+        """,
+    ),
+    "ClapAudioModel": (
+        {"spec_size": 128, "num_mel_bins": 32, "patch_embeds_hidden_size": 16, "hidden_size": 128}
+        | {"depths": [1] * 4, "num_attention_heads": [2] * 4, "window_size": 4},
+        """
+        input_features: float32[batch, 1, frames, 32] in -4..4
+        where batch = 1..8, frames = 16..256
+        """,
+    ),
+    "OneFormerModel": (
+        {"backbone_config": _SWIN, "text_encoder_vocab_size": 50, "task_seq_len": 7}
+        | dict.fromkeys(("conv_dim", "mask_dim", "hidden_dim", "text_encoder_width"), 32)
+        | dict.fromkeys(("encoder_layers", "query_dec_layers", "text_encoder_num_layers"), 1)
+        | {"decoder_layers": 2, "num_attention_heads": 4, "num_queries": 8, "is_training": False},
+        """
+        pixel_values: float32[batch, 3, height, width] in -3..3
+        task_inputs: int64[batch, 7] in 0..49
+        where batch = 1..8, height = 64..128 step 32, width = 64..128 step 32
         """,
     ),
     "TimeSeriesTransformerModel": (
