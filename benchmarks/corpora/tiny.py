@@ -35,6 +35,7 @@ _COUNTS: tuple[tuple[str, int], ...] = (
     (r"^window_size$", 4),
     (r"^context_size$", 16),
     (r"^spec_size$", 128),
+    (r"^num_layers_per_stack$", 2),
     (r"^n_groups$", 2),
 )
 _WIDTHS: tuple[tuple[str, int], ...] = (
@@ -210,6 +211,8 @@ def _consistent(fields: dict[str, Any], before: Mapping[str, Any], degree: int) 
         fields["image_size"] = image
     elif isinstance(size, (list, tuple)) and size and min(size) > image:
         fields["image_size"] = [image for _ in size]
+    if "num_feature_levels" in fields:  # Deformable DETR's levels are normalized in 32 groups
+        fields["d_model"] = 2 * WIDTH
     if "spec_size" in fields:  # CLAP folds a spectrogram four times over, and doubles three times
         fields["num_mel_bins"] = fields["spec_size"] // 4
         fields["hidden_size"] = 8 * fields["patch_embeds_hidden_size"]

@@ -41,7 +41,7 @@ class Unchanged:
 
     @property
     def summary(self) -> str:
-        """`onnxport: unchanged since it was seen that it holds on 128 cases ...`"""
+        """`onnxport: unchanged, as are the model, code and versions; it holds on 128 cases ...`"""
         name = self.artifact.provenance.exporter
         return f"{name}: unchanged, as are the model, code and versions; it {self.verdict}"
 
