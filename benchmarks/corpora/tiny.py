@@ -198,6 +198,16 @@ def _left_open(fields: Mapping[str, Any], heads: Sequence[str]) -> dict[str, Any
     return {n: v for n, v in found.items() if fields.get(n, v) is None}
 
 
+def _of_one_family(fields: Mapping[str, Any]) -> dict[str, int]:
+    found = {}
+    if "num_feature_levels" in fields:  # Deformable DETR's levels are normalized in 32 groups
+        found["d_model"] = 2 * WIDTH
+    if "spec_size" in fields:  # CLAP folds a spectrogram four times over, and doubles three times
+        found["num_mel_bins"] = fields["spec_size"] // 4
+        found["hidden_size"] = 8 * fields["patch_embeds_hidden_size"]
+    return found
+
+
 def _consistent(fields: dict[str, Any], before: Mapping[str, Any], degree: int) -> dict[str, Any]:
     """What fields owe to each other: patches fill an image, heads keep their groups."""
     patch = fields.get("patch_size")
@@ -211,11 +221,7 @@ def _consistent(fields: dict[str, Any], before: Mapping[str, Any], degree: int) 
         fields["image_size"] = image
     elif isinstance(size, (list, tuple)) and size and min(size) > image:
         fields["image_size"] = [image for _ in size]
-    if "num_feature_levels" in fields:  # Deformable DETR's levels are normalized in 32 groups
-        fields["d_model"] = 2 * WIDTH
-    if "spec_size" in fields:  # CLAP folds a spectrogram four times over, and doubles three times
-        fields["num_mel_bins"] = fields["spec_size"] // 4
-        fields["hidden_size"] = 8 * fields["patch_embeds_hidden_size"]
+    fields |= _of_one_family(fields)
     heads = [n for n in before if n.endswith("attention_heads") or n in ("num_heads", "n_head")]
     fields |= _left_open(fields, heads)
     if degree != ALL:

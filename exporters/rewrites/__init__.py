@@ -72,6 +72,7 @@ _FAMILIES = (
     "squeezing",
     "windows",
     "products",
+    "padding",
 )
 """The files of this folder that have a FAMILY, in the order in which their contexts are entered."""
 

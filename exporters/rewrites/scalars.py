@@ -1,4 +1,4 @@
-"""any and all along an axis of a tensor that has none: PyTorch takes axis 0, ONNX refuses it.
+"""any, all and prod along an axis of a tensor that has none: PyTorch takes axis 0, ONNX refuses it.
 
 torch.onnx wrote a ReduceMax over axis 0 of a scalar, which no runtime loads. And it does not know
 the question behind a check of values (`torch._check_tensor_all` in deformable attention). And of
@@ -21,6 +21,13 @@ def _any(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     return (x != 0).to(torch.uint8 if x.dtype == torch.uint8 else torch.bool)
 
 
+def _prod(x: Tensor, dim: int, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Any:
+    if x.dim():
+        return NotImplemented
+    whole = not (x.is_floating_point() or x.is_complex())
+    return x.to(dtype or (torch.int64 if whole else x.dtype))
+
+
 def _remainder(x: Tensor, by: Any) -> Any:
     if isinstance(by, (int, float, bool)):
         return NotImplemented
@@ -32,6 +39,7 @@ FAMILY = Family(
     "scalars",
     decompositions={
         **dict.fromkeys((_ATEN.any.dim, _ATEN.all.dim, _ATEN.any.dims, _ATEN.all.dims), _any),
+        _ATEN.prod.dim_int: _prod,
         _ATEN.remainder.Scalar: _remainder,
         _ATEN._is_all_true.default: lambda x: x.all(),
     },

@@ -1,4 +1,4 @@
-"""What takes a scalar, or is an axis of one: any, all, a check of values, a remainder by a size."""
+"""What takes a scalar, or an axis of one: any, all, prod, a check of values, a remainder."""
 
 from pathlib import Path
 
@@ -21,6 +21,9 @@ class Reduced(nn.Module):
             torch.any(bytes_, 0),
             torch.any(y, 1),
             torch.all(y, (0, 1)),
+            torch.prod(x, 0),
+            torch.prod(bytes_, 0, keepdim=True),
+            torch.prod(x, 0, dtype=torch.float64),
         )
 
 
