@@ -168,7 +168,7 @@ def save(
         (PROVENANCE_KEY, json.dumps(asdict(provenance), sort_keys=True)),
     ):
         _set_metadata(proto, key, value)
-    _drop_metadata(proto, SEAL_KEY)
+    drop_metadata(proto, SEAL_KEY)
     folder = weights or path.parent
     try:
         if sum(map(external.size, external.tensors(proto))) > EXTERNAL_ABOVE:
@@ -276,8 +276,9 @@ def _set_metadata(proto: ModelProto, key: str, value: str) -> None:
     entry.key, entry.value = key, value
 
 
-def _drop_metadata(proto: ModelProto, key: str) -> None:
-    for entry in [p for p in proto.metadata_props if p.key == key]:
+def drop_metadata(proto: ModelProto, *keys: str) -> None:
+    """Leave out what the model says of itself under these keys."""
+    for entry in [p for p in proto.metadata_props if p.key in keys]:
         proto.metadata_props.remove(entry)
 
 

@@ -40,13 +40,14 @@ def verdict(artifact: OnnxArtifact, fingerprint: str) -> str:
     said = next((p.value for p in proto.metadata_props if p.key == SEAL_KEY), "")
     if not said:
         return ""
+    end = _written(said)
     try:
         words = json.loads(said)
         found = words.pop("hash")
-        before = artifact.path.stat().st_size - len(_written(said))
+        before = artifact.path.stat().st_size - len(end)
         with artifact.path.open("rb") as file:
             file.seek(before)
-            last = file.read() == _written(said)
+            last = file.read() == end
         known = last and words["fingerprint"] == fingerprint
         return words["verdict"] if known and _hash(words, artifact.files, before) == found else ""
     except (ValueError, KeyError, OSError):  # not by us, or its weights are gone

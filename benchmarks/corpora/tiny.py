@@ -221,11 +221,11 @@ def _consistent(fields: dict[str, Any], before: Mapping[str, Any], degree: int) 
         fields["image_size"] = image
     elif isinstance(size, (list, tuple)) and size and min(size) > image:
         fields["image_size"] = [image for _ in size]
-    fields |= _of_one_family(fields)
     heads = [n for n in before if n.endswith("attention_heads") or n in ("num_heads", "n_head")]
     fields |= _left_open(fields, heads)
     if degree != ALL:
         return fields
+    fields |= _of_one_family(fields)
     if isinstance(fields.get("mamba_d_ssm"), int):  # Falcon-H1
         fields |= {"mamba_d_ssm": fields["mamba_n_heads"] * 8, "mamba_d_head": 8}
     if {"expand", "num_heads", "head_dim", "hidden_size"} <= set(fields):  # Mamba-2

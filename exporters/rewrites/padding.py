@@ -23,7 +23,7 @@ def _replicated(x: Tensor, padding: Sequence[int]) -> Any:
     for axis, (before, after) in enumerate(zip(padding[::2], padding[1::2], strict=True), 1):
         size = x.shape[-axis]
         places = torch.arange(before + size + after, device=x.device) - before
-        x = x.index_select(-axis, places.clamp(min=0).minimum(torch.scalar_tensor(size - 1).long()))
+        x = x.index_select(-axis, places.clamp(0, size - 1))
     return x
 
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "ship": ["ship", "tests.models:unsigned", "-o", "out", "--budget", "2s"],
 }
 INTERRUPTED = 130
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(toolkit.__file__).parents[1])}
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def struck(folder: Path, command: list[str], number: int, after: float) -> int:
     with subprocess.Popen(
         [sys.executable, "-m", "toolkit", *command],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(toolkit.__file__).parents[1])},
+        env=ENVIRONMENT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -142,10 +143,9 @@ main(sys.argv[1:])
 
 @pytest.mark.parametrize(("arguments", "code"), [(["--version"], 0), (["inspect", "no.onnx"], 3)])
 def test_ctrl_c_after_the_end_does_not_change_how_it_ended(arguments: list[str], code: int) -> None:
-    root = str(Path(toolkit.__file__).parents[1])
     ran = subprocess.run(
         [sys.executable, "-c", LATE, *arguments],
-        env={**os.environ, "PYTHONPATH": root},
+        env=ENVIRONMENT,
         capture_output=True,
         timeout=60,
         check=False,

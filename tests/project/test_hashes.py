@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from tests import graphs
-from toolkit import source as sources
+from toolkit import sealed, source as sources
 from toolkit.artifact import open_artifact
 from toolkit.project import hashes
 
@@ -84,4 +84,6 @@ def test_how_a_file_was_made_is_no_part_of_its_hash(tmp_path: Path) -> None:
         if entry.key == "onnxport.provenance":
             entry.value = '{"stages": ["exported"], "fingerprint": "another"}'
     onnx.save(proto, tmp_path / "b.onnx")
+    assert hashes.content(open_artifact(tmp_path / "b.onnx")) == hashes.content(made)
+    sealed.seal(open_artifact(tmp_path / "b.onnx"), "a model", "holds")
     assert hashes.content(open_artifact(tmp_path / "b.onnx")) == hashes.content(made)

@@ -16,7 +16,6 @@ from toolkit.model import LoadedModel
 from toolkit.parity.reference import Reference
 from toolkit.parity.results import ParityReport
 from toolkit.pipeline import infer
-from toolkit.pipeline.check import check
 from toolkit.pipeline.portfolio import Attempt, Exported, Plan, default_order, export_model
 from toolkit.pipeline.subjects import opened_source
 from toolkit.progress import SILENT, Listener
@@ -31,7 +30,7 @@ class Unchanged:
     verdict: str
     """What its check found when it was made."""
     again: Callable[[], ParityReport]
-    attempts: tuple[Attempt, ...] = ()
+    attempts: ClassVar[tuple[Attempt, ...]] = ()
     unchanged: ClassVar[bool] = True
 
     @property
@@ -95,9 +94,9 @@ def export(
         known = fingerprint(model, plan=asdict(plan), budget=budget, seed=seed)
         if known and (before := _made_before(out, known)):
             artifact, verdict = before
-            options = {"signature": signature, "weights": weights, "examples": examples}
-            again = partial(check, out, against=source, **options, seed=seed)
-            return Unchanged(artifact, verdict, again)
+            asked = {"signature": signature, "weights": weights, "examples": examples, "seed": seed}
+            asked |= {} if budget is None else {"budget": budget}
+            return Unchanged(artifact, verdict, partial(_checked, out, against=source, **asked))
         with atomic.workspace(out) as folder:
             log = folder / "export.log"
 
@@ -122,6 +121,12 @@ def export(
                 sealed.seal(exported.artifact, known, exported.report.summary)
             artifact = publish(exported.artifact, out)
     return Exported(artifact, exported.report, exported.attempts)
+
+
+def _checked(out: Path, **asked: Any) -> ParityReport:
+    from toolkit.pipeline.check import check  # most exports never ask, and it imports much
+
+    return check(out, **asked)
 
 
 def _made_before(out: Path, known: str) -> tuple[OnnxArtifact, str] | None:

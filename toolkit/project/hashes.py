@@ -14,7 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolkit.artifact import PROVENANCE_KEY, SEAL_KEY, OnnxArtifact, read_graph
+from toolkit.artifact import (
+    PROVENANCE_KEY,
+    SEAL_KEY,
+    OnnxArtifact,
+    drop_metadata,
+    read_graph,
+    sha256,
+)
 from toolkit.fingerprint import loaded_files
 
 if TYPE_CHECKING:
@@ -23,19 +30,13 @@ if TYPE_CHECKING:
     from toolkit.model import LoadedModel
 
 
-_HISTORY = (PROVENANCE_KEY, SEAL_KEY)
-
-
 def content(artifact: OnnxArtifact) -> str:
     """SHA-256 of a file and the weights beside it, without what it says of how it was made."""
     graph = read_graph(artifact.path)
-    kept = [entry for entry in graph.metadata_props if entry.key not in _HISTORY]
-    del graph.metadata_props[:]
-    graph.metadata_props.extend(kept)
+    drop_metadata(graph, PROVENANCE_KEY, SEAL_KEY)
     digest = hashlib.sha256(graph.SerializeToString(deterministic=True))
     for path in artifact.files[1:]:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(bytes.fromhex(sha256(path)))
     return digest.hexdigest()
 
 
