@@ -12,7 +12,11 @@ graph of its own, and `generation`. One part is the `decoder`:
 A dimension of the state other than the batch is its length, and starts at 0 (a KV cache); a state
 without one starts as zeros. The `encoder`, where there is one, is run once; its outputs
 `present.NAME` are the first state. A decoder whose `ids` are [batch, 1] takes one token a step; one
-with an input `mask` takes rows of different lengths, padded on the left.
+with an input `mask` takes rows of different lengths, padded on the left. One that reads pictures or
+sounds among its words has two more:
+
+    placeholder  int64[batch, tokens]         1 where the next feature stands in the word's place
+    features     float[batch, length, width]  an output of the encoder: of row after row
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 
 DECODER, ENCODER = "decoder", "encoder"
 IDS, LOGITS, MASK = "ids", "logits", "mask"
+PLACEHOLDER, FEATURES = "placeholder", "features"
 PAST, PRESENT = "past.", "present."
 
 
@@ -40,6 +45,8 @@ class Generation:
     end: int
     most: int
     """Tokens that are generated at most, where the caller does not say."""
+    placeholder: int | None = None
+    """The token that a prompt has once for each of the encoder's features, in their places."""
 
 
 class SequenceModule(Protocol):

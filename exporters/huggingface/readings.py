@@ -32,6 +32,8 @@ class Ranges:
     tokens: int = 128
     image: int = 224
     samples: int = 16000
+    media: int = 2
+    """Pictures or sounds in a text."""
 
 
 DEFAULT = Ranges()

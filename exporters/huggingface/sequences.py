@@ -9,18 +9,20 @@ graph also computes keys and values of the cross-attention, so that no step comp
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from exporters.huggingface import multimodal
 from exporters.huggingface.graph import Graph, parameters
 from exporters.huggingface.readings import Ranges, positions, text_config, vocabulary
 from toolkit import examples
 from toolkit.domain import Choices, Interval
 from toolkit.model import to_tensor
-from toolkit.sequence import IDS, LOGITS, MASK, PAST, PRESENT, Generation
+from toolkit.sequence import DECODER, ENCODER, IDS, LOGITS, MASK, PAST, PRESENT, Generation
 from toolkit.signature import Dim, Signature, TensorSpec
 
 Pairs = list[tuple[Tensor, Tensor]]
@@ -52,12 +54,13 @@ class Decoder(nn.Module):
 
     ids [batch, tokens]; mask [batch, tokens], 0 where a row is padded on the left; past_mask
     [batch, past]; past: key and value of each layer. A padded token stands at position 0, as in
-    transformers' own generate.
+    transformers' own generate. Where `words` says so, embeddings [batch, tokens, width] for ids.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, words: str = "input_ids") -> None:
         super().__init__()
         self.model = model
+        self._words = words
         self._places = "position_ids" in parameters(model)
 
     def forward(
@@ -69,9 +72,8 @@ class Decoder(nn.Module):
         if self._places:
             every = (seen.cumsum(1) - 1).clamp(min=0)
             places["position_ids"] = every[:, past_mask.shape[1] :]
-        found = self.model(
-            input_ids=ids, attention_mask=seen, past_key_values=cache, use_cache=True, **places
-        )
+        given = {self._words: ids, "attention_mask": seen, **places}
+        found = self.model(**given, past_key_values=cache, use_cache=True)
         return {LOGITS: found.logits, f"{PRESENT}{MASK}": seen, **_named(PRESENT, _held(cache))}
 
 
@@ -130,9 +132,15 @@ def sequence(model: nn.Module, whole: Signature, ranges: Ranges) -> Writer | Non
     if state is None:
         return None
     past, cross = state
-    parts = _with_encoder(model, whole, ranges, past, cross) if cross else {}
-    parts |= {} if cross else {"decoder": (Decoder(model), _decoder(model, ranges, past))}
-    return Writer(model, [s.name for s in whole.inputs], parts, _generation(model, ranges))
+    generation = _generation(model, ranges)
+    if cross:
+        parts = _with_encoder(model, whole, ranges, past, cross)
+    elif read := multimodal.media(model, Decoder(model, "inputs_embeds"), sum(past, ()), ranges):
+        parts = _with_media(model, ranges, past, read)
+        generation = replace(generation, placeholder=read.token)
+    else:
+        parts = {DECODER: (Decoder(model), _decoder(model, ranges, past))}
+    return Writer(model, [s.name for s in whole.inputs], parts, generation)
 
 
 def remarks(model: nn.Module) -> tuple[str, ...]:
@@ -170,8 +178,8 @@ def _observed(model: nn.Module, whole: Signature) -> tuple[Pairs, Pairs] | None:
         return None
 
 
-def _decoder(model: nn.Module, ranges: Ranges, past: Pairs) -> Signature:
-    words, dims = _words(model, ranges)
+def _decoder(model: nn.Module, ranges: Ranges, past: Pairs, beside: int = 0) -> Signature:
+    words, dims = _words(model, ranges, beside)
     bit = Choices((0, 1))
     specs = (
         TensorSpec(IDS, "int64", ("batch", "tokens"), words),
@@ -185,6 +193,22 @@ def _decoder(model: nn.Module, ranges: Ranges, past: Pairs) -> Signature:
         *_specs(PRESENT, past, "so_far"),
     )
     return Signature(specs, dims, outputs)
+
+
+def _with_media(
+    model: nn.Module, ranges: Ranges, past: Pairs, read: multimodal.Media
+) -> dict[str, tuple[nn.Module, Signature]]:
+    alone = _decoder(model, ranges, past, beside=read.length.high)
+    (ids, mask, past_mask, *pairs), (logits, seen, *now) = alone.inputs, alone.outputs
+    decoder = Signature(
+        (ids, mask, *read.inputs, past_mask, multimodal.state(PAST, "past"), *pairs),
+        (*alone.dims, read.length),
+        (logits, seen, *now, multimodal.state(PRESENT, "so_far")),
+    )
+    return {
+        ENCODER: (read.encoder, read.signature),
+        DECODER: (multimodal.MultimodalDecoder(Decoder(model, "inputs_embeds")), decoder),
+    }
 
 
 def _with_encoder(
@@ -219,8 +243,8 @@ def _with_encoder(
         ),
     )
     return {
-        "encoder": (Encoder(model, [s.name for s in inputs]), encoder),
-        "decoder": (CrossDecoder(model, bool(mask)), decoder),
+        ENCODER: (Encoder(model, [s.name for s in inputs]), encoder),
+        DECODER: (CrossDecoder(model, bool(mask)), decoder),
     }
 
 
@@ -229,9 +253,11 @@ def _in_dim(spec: TensorSpec, old: str, new: str) -> TensorSpec:
     return TensorSpec(spec.name, spec.dtype, shape, spec.values)
 
 
-def _words(model: nn.Module, ranges: Ranges) -> tuple[Interval, tuple[Dim, ...]]:
-    """The tokens that a step takes, and how many of them after how many: within the positions."""
-    reach = min(positions(text_config(model)) or _STATE, _STATE)
+def _words(model: nn.Module, ranges: Ranges, beside: int = 0) -> tuple[Interval, tuple[Dim, ...]]:
+    """The tokens that a step takes, and how many of them after how many: within the positions.
+    `beside`: places that a prompt has beside its words."""
+    most = _STATE + beside
+    reach = min(positions(text_config(model)) or most, most)
     tokens = min(ranges.tokens, reach // 2)
     dims = (
         Dim("batch", Interval(1, ranges.batch)),

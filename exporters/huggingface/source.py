@@ -14,12 +14,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from exporters.huggingface import inputs, sequences, tasks
+from exporters.huggingface import inputs, multimodal, sequences, tasks
 from exporters.huggingface.graph import Graph
 from exporters.huggingface.readings import DEFAULT, Ranges
 from toolkit.errors import InputError, MissingError
 from toolkit.model import first_line
 from toolkit.plugins import Built
+from toolkit.sequence import ENCODER
 
 _WEIGHTS = ("*.safetensors", "*.bin")
 
@@ -40,16 +41,18 @@ class HuggingFace:
         tokens: int = Ranges.tokens,
         image: int = Ranges.image,
         samples: int = Ranges.samples,
+        media: int = Ranges.media,
     ) -> Built:
         """`task` chooses the head (`tasks.TASKS`), `attention` the implementation of attention;
         `batch`, `tokens`, `image` and `samples` are the largest sizes that are promised, where the
-        config does not set them. `seed`: for weights that are not in the folder."""
+        config does not set them, and `media` the pictures or sounds in one text. `seed`: for
+        weights that are not in the folder."""
         config, folder = _config(Path(place))
         kind = tasks.head(config, task)
         with _quiet():
             torch.manual_seed(seed)
             model, notes = _model(kind, config, folder, attention)
-        ranges = Ranges(batch, tokens, image, samples)
+        ranges = Ranges(batch, tokens, image, samples, media)
         return wrapped(model, ranges, notes)
 
 
@@ -57,9 +60,11 @@ def wrapped(model: nn.Module, ranges: Ranges = DEFAULT, notes: tuple[str, ...] =
     """A model of transformers as a module of this project: one graph, or parts that write."""
     model.eval()
     signature = inputs.signature(model, ranges)
+    names = [s.name for s in signature.inputs]
     if found := sequences.sequence(model, signature, ranges):
-        return Built(found, signature, (*notes, *sequences.remarks(model)))
-    return Built(Graph(model, [s.name for s in signature.inputs]), signature, notes)
+        left = multimodal.remarks(model, names, ENCODER in found.parts)
+        return Built(found, signature, (*notes, *sequences.remarks(model), *left))
+    return Built(Graph(model, names), signature, (*notes, *multimodal.remarks(model, names)))
 
 
 def _config(place: Path) -> tuple[Any, Path | None]:

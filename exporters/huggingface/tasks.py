@@ -10,6 +10,7 @@ TASKS = {
     "feature-extraction": ("AutoModel",),
     "fill-mask": ("AutoModelForMaskedLM",),
     "text-generation": ("AutoModelForCausalLM", "AutoModelForImageTextToText"),
+    "image-text-to-text": ("AutoModelForImageTextToText",),
     "text2text-generation": ("AutoModelForSeq2SeqLM",),
     "text-classification": ("AutoModelForSequenceClassification",),
     "token-classification": ("AutoModelForTokenClassification",),
@@ -26,6 +27,7 @@ TASKS = {
     "depth-estimation": ("AutoModelForDepthEstimation",),
     "zero-shot-image-classification": ("AutoModelForZeroShotImageClassification",),
     "automatic-speech-recognition": ("AutoModelForCTC", "AutoModelForSpeechSeq2Seq"),
+    "audio-text-to-text": ("AutoModelForMultimodalLM",),
     "audio-classification": ("AutoModelForAudioClassification",),
     "video-classification": ("AutoModelForVideoClassification",),
 }

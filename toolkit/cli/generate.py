@@ -36,7 +36,8 @@ def generate(
     """Write the tokens that follow each row of INPUT, by the encoder and decoder of BUNDLE.
 
     INPUT is an .npz with the inputs of the encoder, or, where there is none, with the prompts: ids
-    and mask (0 where a row is padded, on the left). The .npz written holds tokens and lengths.
+    and mask (0 where a row is padded, on the left). A model that reads pictures or sounds among
+    words takes both. The .npz written holds tokens and lengths.
     """
     import toolkit
     from toolkit.report import console

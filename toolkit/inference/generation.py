@@ -18,7 +18,7 @@ from toolkit.dtypes import numpy_dtype
 from toolkit.errors import InputError
 from toolkit.inference.search import beam_search, greedy
 from toolkit.plugins import Held, Session, Stateful
-from toolkit.sequence import IDS, LOGITS, MASK, PAST, PRESENT, Generation
+from toolkit.sequence import IDS, LOGITS, MASK, PAST, PLACEHOLDER, PRESENT, Generation
 from toolkit.signature import Signature, TensorSpec
 
 Rows = Mapping[str, np.ndarray]
@@ -140,10 +140,19 @@ class Generator:
 
 
 def written(subject: Generator, rows: Rows, **options: Any) -> list[list[int]]:
-    """What follows each row: of the encoder's inputs, or of prompts."""
-    if subject.encoder is not None:
-        return subject.generate(rows, **options)
-    return subject.generate(prompts=prompts_of(rows), **options)
+    """What follows each row: of the encoder's inputs, of prompts, or of both."""
+    return subject.generate(*asked(subject, rows), **options)
+
+
+def asked(subject: Generator, rows: Rows) -> tuple[Rows | None, list[list[int]]]:
+    """Rows of data as `generate` takes them: the encoder's inputs, and a prompt for each row, which
+    is the start token alone where nothing but the encoder says what is written about."""
+    if subject.encoder is None:
+        return None, prompts_of(rows)
+    source = {s.name: rows[s.name] for s in subject.encoder.signature.inputs}
+    if subject.generation.placeholder is not None:
+        return source, prompts_of(rows)
+    return source, [[subject.generation.start] for _ in next(iter(source.values()))]
 
 
 def prompts_of(rows: Rows) -> list[list[int]]:
@@ -154,7 +163,7 @@ def prompts_of(rows: Rows) -> list[list[int]]:
 
 def room_after(subject: Generator, rows: Rows) -> int:
     """Tokens that may follow the longest of these rows."""
-    longest = 1 if subject.encoder else max(map(len, prompts_of(rows)))
+    longest = max(map(len, asked(subject, rows)[1]))
     return min(subject.generation.most, subject.room(longest))
 
 
@@ -175,6 +184,7 @@ class _Run:
         self._signature = owner.decoder.signature
         self._inputs = {s.name: s for s in self._signature.inputs}
         self._present = [s.name for s in self._signature.outputs if s.name.startswith(PRESENT)]
+        self._placeholder = owner.generation.placeholder
         self._state = self._first(owner, source, len(prompts))
         self.logits = self._prefilled(prompts)
         if beams > 1:
@@ -187,7 +197,7 @@ class _Run:
         return self._fed(tokens[:, None].astype(np.int64))
 
     def _first(self, owner: Generator, source: Rows, rows: int) -> _State:
-        wanted = [n for n in self._inputs if n not in (IDS, MASK)]
+        wanted = [n for n in self._inputs if n not in (IDS, MASK, PLACEHOLDER)]
         state, held = dict[str, np.ndarray](source), dict[str, Held]()
         if owner.encoder is not None:
             outputs = [s.name for s in owner.encoder.signature.outputs]
@@ -234,6 +244,8 @@ class _Run:
         feeds = {IDS: ids.astype(numpy_dtype(self._inputs[IDS].dtype)), **self._state.arrays}
         if MASK in self._inputs:
             feeds[MASK] = np.ones_like(ids) if mask is None else mask
+        if PLACEHOLDER in self._inputs:
+            feeds[PLACEHOLDER] = (ids == self._placeholder).astype(ids.dtype)
         held = {**self._state.given, **self._state.past}
         outputs, present = self._decoder.step(feeds, held, self._present)
         past = {PAST + n.removeprefix(PRESENT): value for n, value in present.items()}

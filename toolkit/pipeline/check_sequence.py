@@ -101,7 +101,7 @@ def check_sequence(
             reports[name] = replace(report, candidate=f"{folder.name}/{name}")
         listener.stage("generate")
         eager = eager_generator(parts, generation, device)
-        rows = random_rows(parts, seed) if data is None else opened_rows(data, eager)
+        rows = random_rows(parts, generation, seed) if data is None else opened_rows(data, eager)
         subjects = {"pytorch": eager, "float32": bundle_generator(folder, generation, device)}
         if any((folder / name / INT8).exists() for name in parts):
             subjects["int8"] = bundle_generator(folder, generation, device, int8=True)

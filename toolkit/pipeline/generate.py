@@ -133,12 +133,9 @@ def eager_generator(
 def opened_rows(
     data: Path | str | Mapping[str, np.ndarray], subject: Generator
 ) -> dict[str, np.ndarray]:
-    """Rows for the encoder, or `ids` and `mask` for a decoder alone: names and counts must fit."""
-    decoder = subject.decoder.signature
-    prompts = tuple(s for s in decoder.inputs if s.name in (IDS, MASK))
-    used = {n for s in prompts for n in s.shape}
-    alone = Signature(prompts, tuple(d for d in decoder.dims if d.name in used))
-    contract = subject.encoder.signature if subject.encoder else alone
+    """Rows for the encoder, `ids` and `mask` for a decoder alone, or all of these where a prompt
+    holds placeholders: names and counts must fit."""
+    contract = _contract(subject)
     opened = from_arrays(data, contract) if isinstance(data, Mapping) else open_data(data, contract)
     for spec in contract.inputs:
         found = opened.arrays[spec.name].dtype
@@ -148,3 +145,17 @@ def opened_rows(
                 f"convert with x.astype('{spec.dtype}')",
             )
     return {name: np.asarray(array) for name, array in opened.arrays.items()}
+
+
+def _contract(subject: Generator) -> Signature:
+    decoder = subject.decoder.signature
+    encoder = subject.encoder.signature if subject.encoder else None
+    if encoder and subject.generation.placeholder is None:
+        return encoder
+    prompts = tuple(s for s in decoder.inputs if s.name in (IDS, MASK))
+    used = {n for s in prompts for n in s.shape}
+    dims = {d.name: d for d in decoder.dims if d.name in used}
+    if encoder is None:
+        return Signature(prompts, tuple(dims.values()))
+    dims |= {d.name: d for d in encoder.dims}
+    return Signature((*encoder.inputs, *prompts), tuple(dims.values()))

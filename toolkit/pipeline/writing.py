@@ -13,7 +13,7 @@ from toolkit import latency
 from toolkit.dtypes import epsilon
 from toolkit.errors import ParityError
 from toolkit.inference.agreement import equally_good
-from toolkit.inference.generation import Generator, prompts_of, room_after, written
+from toolkit.inference.generation import Generator, asked, room_after, written
 from toolkit.parity.metrics import scale
 from toolkit.parity.verdict import Tolerance
 
@@ -89,8 +89,7 @@ def _require_agreement(
         if one == other:
             continue
         row = slice(number % count, number % count + 1)
-        source = {n: a[row] for n, a in rows.items()} if eager.encoder else None
-        prompt = [eager.generation.start] if eager.encoder else prompts_of(rows)[number % count]
+        source, (prompt,) = asked(eager, {n: a[row] for n, a in rows.items()})
         beams = number >= count
         if exact and equally_good(eager, exact, source, prompt, one, other, most=most, whole=beams):
             continue
@@ -109,9 +108,7 @@ def _drifts(
     """Of all but PyTorch, while each writes the words of PyTorch's greedy search."""
     eager = subjects["pytorch"]
     count = min(len(texts) // 2, eager.batch)  # the second half is by beam search
-    source = {n: a[:count] for n, a in rows.items()} if eager.encoder else None
-    start = [[eager.generation.start]] * count
-    prompts = start if eager.encoder else prompts_of(rows)[:count]
+    source, prompts = asked(eager, {n: a[:count] for n, a in rows.items()})
     longest = max(map(len, texts[:count]))
     if not longest:
         return {}

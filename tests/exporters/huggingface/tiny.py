@@ -24,6 +24,17 @@ BART = {
 TOKENS = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "decoder_start_token_id": 1}
 WORDS = {"vocab_size": 50, "max_position_embeddings": 40, "forced_eos_token_id": None, **TOKENS}
 
+LLAMA = {
+    **BERT,
+    "model_type": "llama",
+    "num_key_value_heads": 1,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "pad_token_id": 0,
+}
+SEEN = {**TEXT, "intermediate_size": 32, "image_size": 32, "patch_size": 16}
+READS = "LlavaForConditionalGeneration"
+
 CONFIGS: dict[str, Any] = {
     "bert": lambda: transformers.BertConfig(**BERT, architectures=["BertForMaskedLM"]),
     "gpt2": lambda: transformers.GPT2Config(
@@ -46,6 +57,25 @@ CONFIGS: dict[str, Any] = {
         **BART, **TOKENS, vocab_size=50, num_mel_bins=8, max_source_positions=20,
         max_target_positions=30, suppress_tokens=None, begin_suppress_tokens=None,
         architectures=["WhisperForConditionalGeneration"],
+    ),
+    "llava": lambda: transformers.LlavaConfig(
+        text_config=LLAMA, vision_config=SEEN, image_token_index=48, architectures=[READS],
+        vision_feature_layer=-1,
+    ),
+    "internvl": lambda: transformers.InternVLConfig(
+        text_config=LLAMA, vision_config={**SEEN, "image_size": [32, 32], "patch_size": [8, 8]},
+        image_token_id=48, architectures=["InternVLForConditionalGeneration"],
+    ),
+    "smolvlm": lambda: transformers.SmolVLMConfig(
+        text_config=LLAMA, vision_config={**SEEN, "patch_size": 8}, image_token_id=48,
+        scale_factor=2, architectures=["SmolVLMForConditionalGeneration"],
+    ),
+    "gemma3": lambda: transformers.Gemma3Config(
+        text_config={
+            **BERT, "num_key_value_heads": 1, "head_dim": 8, "layer_types": ["full_attention"] * 2
+        },
+        vision_config=SEEN, image_token_index=48, mm_tokens_per_image=4,
+        architectures=["Gemma3ForConditionalGeneration"],
     ),
     "vit": lambda: transformers.ViTConfig(
         **TEXT, intermediate_size=32, image_size=64, patch_size=16,

@@ -1,0 +1,237 @@
+"""Models of transformers that read pictures or sounds among their words (LLaVA, InternVL, Voxtral).
+
+The encoder's graph makes features of a picture or a sound; the decoder's graph puts them in the
+places that a prompt keeps for them, and is otherwise that of `sequences`. It is told these places
+and not looks for the token: so they are anywhere in the cases of a check, and the state carries
+how many features were read. Each row has as many pictures or sounds as the others; features that a
+prompt has no places for are not read, so a row with fewer is filled up with any.
+
+What a model does beside (attention to both sides within a picture, positions in two dimensions)
+has no part here. So a model is only read in this way if its parts give the scores that it gives
+itself to a prompt with a picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from exporters.huggingface.graph import parameters
+from exporters.huggingface.readings import READINGS, Ranges, vocabulary
+from toolkit import examples
+from toolkit.domain import Choices, Interval
+from toolkit.model import to_tensor
+from toolkit.sequence import FEATURES, LOGITS, PLACEHOLDER, PRESENT
+from toolkit.signature import Dim, Signature, TensorSpec
+
+_KINDS = (("image", "pixel_values"), ("audio", "input_features"))
+_KINDS_OF_TOKENS = ("token_type_ids", "mm_token_type_ids")
+"""Where a model is told the places of its pictures, it may treat them in another way."""
+_BIT = Choices((0, 1))
+_ROWS, _EACH, _WORDS = 2, 2, 3
+_ROUNDING = 1e-5
+"""Of the largest score: both ways are the same operations on the same numbers."""
+
+
+class MediaEncoder(nn.Module):
+    """Pictures or sounds of each row [batch, images, ...] to `features` [batch, length, width]."""
+
+    def __init__(self, model: nn.Module, kind: str, several: bool) -> None:
+        """`several`: the model takes them so; else all pictures of the batch one after another."""
+        super().__init__()
+        self.model = model
+        self._read, self._several = f"get_{kind}_features", several
+
+    def forward(self, media: Tensor) -> dict[str, Tensor]:
+        found = getattr(self.model, self._read)(self.given(media))
+        features = getattr(found, "pooler_output", found)
+        if not isinstance(features, Tensor):
+            features = torch.cat(features)
+        return {FEATURES: features.reshape(media.shape[0], -1, features.shape[-1])}
+
+    def given(self, media: Tensor) -> Tensor:
+        """As the model takes them."""
+        return media if self._several else media.flatten(0, 1)
+
+
+class EveryPictureEncoder(MediaEncoder):
+    """Of models that leave out what is 0 everywhere, as rows have different numbers of pictures
+    (Idefics, SmolVLM). Here all are read, black or not: no size depends on a value."""
+
+    def forward(self, media: Tensor) -> dict[str, Tensor]:
+        model: Any = self.model.model
+        patch, pictures = model.config.vision_config.patch_size, media.flatten(0, 1)
+        sides = (media.shape[3] // patch, media.shape[4] // patch)
+        whole = torch.ones(pictures.shape[0], *sides, dtype=torch.bool, device=media.device)
+        seen = model.vision_model(
+            pixel_values=pictures, patch_attention_mask=whole
+        ).last_hidden_state
+        masked = "attention_mask" in parameters(model.connector)
+        kept = {"attention_mask": whole.flatten(1)} if masked else {}
+        features = model.connector(seen, **kept)
+        return {FEATURES: features.reshape(media.shape[0], -1, features.shape[-1])}
+
+
+@dataclass(frozen=True)
+class Media:
+    """How a model reads its pictures or sounds."""
+
+    encoder: MediaEncoder
+    signature: Signature
+    """Of the encoder."""
+    length: Dim
+    """How many features a row has: a step for each picture or sound."""
+    token: int
+    """Stands in a prompt where a feature goes."""
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """What a decoder's step takes beside its words."""
+        return (
+            TensorSpec(PLACEHOLDER, "int64", ("batch", "tokens"), _BIT),
+            *self.signature.outputs,
+        )
+
+
+class MultimodalDecoder(nn.Module):
+    """As `sequences.Decoder`, with the features of each row where `placeholder` is 1.
+
+    ids, mask, placeholder [batch, tokens]; features [batch, length, width]; past_mask and
+    past_placeholder [batch, past]; past: key and value of each layer. Beyond the last feature it
+    is repeated.
+    """
+
+    def __init__(self, decoder: nn.Module) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(
+        self,
+        ids: Tensor,
+        mask: Tensor,
+        placeholder: Tensor,
+        features: Tensor,
+        past_mask: Tensor,
+        past_placeholder: Tensor,
+        *past: Tensor,
+    ) -> dict[str, Tensor]:
+        placed = placeholder * mask
+        every = torch.cat((past_placeholder, placed), dim=1)
+        at = (every.cumsum(1) - 1)[:, past_placeholder.shape[1] :]
+        at = at.clamp(0, features.shape[1] - 1)
+        chosen = features.gather(1, at[..., None].expand(-1, -1, features.shape[2]))
+        words = cast("Any", self.decoder).model.get_input_embeddings()(ids)
+        embeds = torch.where(placed[..., None] > 0, chosen, words)
+        found: dict[str, Tensor] = self.decoder(embeds, mask, past_mask, *past)
+        return {**found, f"{PRESENT}{PLACEHOLDER}": every}
+
+
+def media(
+    model: nn.Module, decoder: nn.Module, past: Sequence[Tensor], ranges: Ranges
+) -> Media | None:
+    """How a model reads pictures or sounds; None where it does not, or in another way than here.
+
+    `decoder`: a `sequences.Decoder` that takes embeddings; `past`: its state, of any length.
+    """
+    for kind, name in _KINDS:
+        token = _token(model, kind)
+        if token is None or not hasattr(model, f"get_{kind}_features"):
+            continue
+        specs = [way.spec for way in READINGS[name](model, ranges) if not way.dims]
+        for spec, several in product(specs, (False, True)):
+            padded = hasattr(getattr(model, "model", None), "connector")
+            made = EveryPictureEncoder if several and padded else MediaEncoder
+            encoder = made(model, kind, several)
+            if size := _size(encoder, decoder, past, spec, token):
+                return _media(encoder, spec, token, size, kind, ranges)
+    return None
+
+
+def _token(model: nn.Module, kind: str) -> int | None:
+    names = (f"{kind}_token_id", f"{kind}_token_index")
+    found = (getattr(model.config, name, None) for name in names)
+    return next((n for n in found if isinstance(n, int) and 0 <= n < vocabulary(model)), None)
+
+
+def _media(
+    encoder: MediaEncoder,
+    spec: TensorSpec,
+    token: int,
+    size: tuple[int, int],
+    kind: str,
+    ranges: Ranges,
+) -> Media:
+    count, width = size
+    number = Dim(f"{kind}s", Interval(1, ranges.media))
+    length = Dim("length", Interval(count, count * ranges.media, count))
+    given = replace(spec, shape=("batch", number.name, *spec.shape[1:]))
+    batch = Dim("batch", Interval(1, ranges.batch))
+    features = TensorSpec(FEATURES, "float32", ("batch", length.name, width))
+    return Media(encoder, Signature((given,), (batch, number), (features,)), length, token)
+
+
+def _size(
+    encoder: MediaEncoder, decoder: nn.Module, past: Sequence[Tensor], spec: TensorSpec, token: int
+) -> tuple[int, int] | None:
+    """How many features a picture has, and how wide they are; None where the parts do not run, or
+    say something else than the model."""
+    model, rng = encoder.model, np.random.default_rng(0)
+    shape = (_ROWS, _EACH, *map(int, spec.shape[1:]))
+    given = to_tensor(examples.draw(spec, shape, "uniform", rng), spec.dtype)
+    try:
+        with torch.no_grad():
+            features = encoder(given)[FEATURES]
+            ids, places = _prompt(model, features.shape[1] // _EACH, token, rng)
+            kinds = {n: places for n in _KINDS_OF_TOKENS if n in parameters(model)}
+            ones = torch.ones_like(ids)
+            whole = {spec.name: encoder.given(given), "attention_mask": ones, **kinds}
+            theirs = model(input_ids=ids, **whole).logits
+            none, empty = ones[:, :0], [t[:1, :, :0].expand(_ROWS, -1, -1, -1) for t in past]
+            read = MultimodalDecoder(decoder)
+            ours = read(ids, ones, places, features, none, none, *empty)[LOGITS]
+    except Exception:  # what a model says to inputs that are not its own has no common type
+        return None
+    if ours.shape != theirs.shape or (ours - theirs).abs().max() > _ROUNDING * theirs.abs().max():
+        return None
+    return features.shape[1] // _EACH, features.shape[2]
+
+
+def _prompt(
+    model: nn.Module, length: int, token: int, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """Ids of pictures among words, and where the places of these are."""
+    words = [0] * _WORDS
+    row = [*words, *([1] * length + words) * _EACH]
+    places = torch.tensor([row] * _ROWS)
+    ids = torch.from_numpy(rng.integers(0, vocabulary(model), places.shape))
+    ids[ids == token] = 0 if token else 1
+    return torch.where(places > 0, token, ids), places
+
+
+def remarks(
+    model: nn.Module, inputs: Collection[str], has_encoder: bool = False
+) -> tuple[str, ...]:
+    """What of a picture or a sound a file of these inputs leaves out."""
+    left = [
+        name
+        for kind, name in _KINDS
+        if hasattr(model, f"get_{kind}_features")
+        and name in parameters(model)
+        and name not in inputs
+    ]
+    if not left:
+        return ()
+    if has_encoder:
+        return (f"its part 'encoder' reads {left[0]}; as one graph it reads words alone",)
+    return (f"{' and '.join(left)} are left out: it is the model of words alone",)
+
+
+def state(prefix: str, length: str) -> TensorSpec:
+    """Which of the tokens until there were places."""
+    return TensorSpec(f"{prefix}{PLACEHOLDER}", "int64", ("batch", length), _BIT)

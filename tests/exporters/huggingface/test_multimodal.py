@@ -1,0 +1,75 @@
+"""Models of transformers that read pictures among words: what they write is what generate writes,
+and where they read pictures in a way of their own, it is said that pictures are left out."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import toolkit
+from exporters.huggingface.readings import Ranges
+from exporters.huggingface.source import wrapped
+from tests.exporters.huggingface.conftest import Folder
+from tests.exporters.huggingface.test_sequences import MOST, original, padded, until_end, written
+from toolkit.errors import InputError
+
+PICTURE = 48
+"""The token in whose place a feature goes."""
+SHAPES = {"llava": (6, 3, 32, 32), "internvl": (6, 3, 32, 32), "smolvlm": (3, 2, 3, 32, 32)}
+"""Of what a model itself takes as two pictures in each of three texts."""
+
+
+def asked() -> tuple[list[list[int]], np.ndarray]:
+    """Prompts with two pictures among other words, and the pictures."""
+    one = [PICTURE] * 4
+    prompts = [[1, *one, 7, *one, 8], [5, 6, 9, *one, *one, 3], [1, *one, *one, 4]]
+    rng = np.random.default_rng(0)
+    return prompts, rng.uniform(-2, 2, (3, 2, 3, 32, 32)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_it_writes_what_generate_writes_of_a_picture(name: str) -> None:
+    model = original(name)
+    prompts, pictures = asked()
+    ids, mask = padded(prompts)
+    settings = {"do_sample": False, "max_new_tokens": MOST, "pad_token_id": 0}
+    own = torch.from_numpy(pictures).reshape(SHAPES[name])
+    with torch.no_grad():
+        theirs, others = (
+            model.generate(ids, attention_mask=mask, pixel_values=seen, **settings)
+            for seen in (own, own.flip(0))
+        )
+    expected = until_end(theirs, ids.shape[1], model.config.text_config.eos_token_id)
+    assert written(model, source={"pixel_values": pictures}, prompts=prompts) == expected
+    assert not torch.equal(theirs, others)  # else the picture would not matter
+
+
+def test_attention_to_both_sides_of_a_picture_leaves_the_words_and_says_so() -> None:
+    built = wrapped(original("gemma3"), Ranges(batch=2, tokens=8))
+    assert list(built.module.parts) == ["decoder"]
+    assert any("pixel_values are left out" in note for note in built.notes)
+
+
+def test_it_ships_and_the_bundle_reads_pictures(folder: Folder, tmp_path: Path) -> None:
+    bundle = toolkit.ship_sequence(
+        f"hf:{folder('llava')},batch=2,tokens=6", tmp_path / "bundle", budget=2.0
+    )
+    assert all(part.exported.report.holds for part in bundle.parts.values())
+    assert all(w.equal == w.rows for w in bundle.writings if w.subject != "int8")
+    prompts, pictures = asked()
+    ids, mask = (t.numpy() for t in padded(prompts))
+    rows = {"pixel_values": pictures, "ids": ids, "mask": mask}
+    done = toolkit.generate(tmp_path / "bundle", rows, tmp_path / "tokens.npz", most=3)
+    assert done.rows == 3
+    with pytest.raises(InputError, match="ids"):
+        toolkit.generate(tmp_path / "bundle", {"pixel_values": pictures}, tmp_path / "none.npz")
+
+
+def test_a_decoder_is_told_the_places_of_a_picture_and_carries_how_many_were_read() -> None:
+    parts = wrapped(original("llava"), Ranges(batch=2, tokens=8)).module.parts
+    inputs = [s.name for s in parts["decoder"].inputs]
+    assert inputs[:6] == [
+        *("ids", "mask", "placeholder", "features", "past.mask", "past.placeholder")
+    ]
+    assert "present.placeholder" in [s.name for s in parts["decoder"].outputs]
