@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from inspect import signature as python_signature
 from typing import Any
@@ -31,6 +32,12 @@ def _may_cache(model: nn.Module) -> bool:
     """Does it take `use_cache`, by name or for the base model that its head passes it on to?"""
     taken, base = parameters(model), getattr(model, "base_model", model)
     return "use_cache" in taken or ("kwargs" in taken and "use_cache" in parameters(base))
+
+
+def aside(model: nn.Module) -> nn.Module:
+    """A copy that shares all tensors: Swin changes itself, even at a size that it then refuses."""
+    tensors = (*model.parameters(), *model.buffers())
+    return copy.deepcopy(model, {id(tensor): tensor for tensor in tensors})
 
 
 def parameters(model: nn.Module) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ all but the low end (a stack of poolings needs more than two tokens), that is ra
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
@@ -16,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from exporters.huggingface.graph import Graph, parameters
+from exporters.huggingface.graph import Graph, aside, parameters
 from exporters.huggingface.readings import DEFAULT, READINGS, TEXT, Ranges
 from toolkit import examples
 from toolkit.domain import Interval
@@ -50,7 +49,7 @@ def signature(model: nn.Module, ranges: Ranges = DEFAULT) -> Signature:
 
 def refusal(model: nn.Module, signature: Signature) -> str:
     """What the model says to a signature at an example and at its ends; empty where it runs."""
-    graph = Graph(_aside(model), [s.name for s in signature.inputs])
+    graph = Graph(aside(model), [s.name for s in signature.inputs])
     example = examples.example_sizes(signature)
     ends = ({d.name: d.low for d in signature.dims}, {d.name: d.legal[-1] for d in signature.dims})
     for sizes in (example, *ends):
@@ -106,12 +105,6 @@ def _from(signature: Signature, lows: Mapping[str, int]) -> Signature:
         for d in signature.dims
     )
     return replace(signature, dims=tuple(dims))
-
-
-def _aside(model: nn.Module) -> nn.Module:
-    """A copy that shares all tensors: Swin changes itself, even at a size that it then refuses."""
-    tensors = (*model.parameters(), *model.buffers())
-    return copy.deepcopy(model, {id(tensor): tensor for tensor in tensors})
 
 
 def candidates(model: nn.Module, ranges: Ranges) -> Iterator[Signature]:

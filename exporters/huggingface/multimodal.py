@@ -15,22 +15,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from exporters.huggingface.graph import parameters
-from exporters.huggingface.readings import READINGS, Ranges, vocabulary
+from exporters.huggingface.encoders import KINDS, MediaEncoder, encoders
+from exporters.huggingface.graph import aside, parameters
+from exporters.huggingface.grids import GridEncoder, Places
+from exporters.huggingface.readings import Ranges, vocabulary
 from toolkit import examples
 from toolkit.domain import Choices, Interval
 from toolkit.model import to_tensor
 from toolkit.sequence import FEATURES, LOGITS, PLACEHOLDER, PRESENT
 from toolkit.signature import Dim, Signature, TensorSpec
 
-_KINDS = (("image", "pixel_values"), ("audio", "input_features"))
 _KINDS_OF_TOKENS = ("token_type_ids", "mm_token_type_ids")
 """Where a model is told the places of its pictures, it may treat them in another way."""
 _BIT = Choices((0, 1))
@@ -39,50 +39,11 @@ _ROUNDING = 1e-5
 """Of the largest score: both ways are the same operations on the same numbers."""
 
 
-class MediaEncoder(nn.Module):
-    """Pictures or sounds of each row [batch, images, ...] to `features` [batch, length, width]."""
-
-    def __init__(self, model: nn.Module, kind: str, several: bool) -> None:
-        """`several`: the model takes them so; else all pictures of the batch one after another."""
-        super().__init__()
-        self.model = model
-        self._read, self._several = f"get_{kind}_features", several
-
-    def forward(self, media: Tensor) -> dict[str, Tensor]:
-        found = getattr(self.model, self._read)(self.given(media))
-        features = getattr(found, "pooler_output", found)
-        if not isinstance(features, Tensor):
-            features = torch.cat(features)
-        return {FEATURES: features.reshape(media.shape[0], -1, features.shape[-1])}
-
-    def given(self, media: Tensor) -> Tensor:
-        """As the model takes them."""
-        return media if self._several else media.flatten(0, 1)
-
-
-class EveryPictureEncoder(MediaEncoder):
-    """Of models that leave out what is 0 everywhere, as rows have different numbers of pictures
-    (Idefics, SmolVLM). Here all are read, black or not: no size depends on a value."""
-
-    def forward(self, media: Tensor) -> dict[str, Tensor]:
-        model: Any = self.model.model
-        patch, pictures = model.config.vision_config.patch_size, media.flatten(0, 1)
-        sides = (media.shape[3] // patch, media.shape[4] // patch)
-        whole = torch.ones(pictures.shape[0], *sides, dtype=torch.bool, device=media.device)
-        seen = model.vision_model(
-            pixel_values=pictures, patch_attention_mask=whole
-        ).last_hidden_state
-        masked = "attention_mask" in parameters(model.connector)
-        kept = {"attention_mask": whole.flatten(1)} if masked else {}
-        features = model.connector(seen, **kept)
-        return {FEATURES: features.reshape(media.shape[0], -1, features.shape[-1])}
-
-
 @dataclass(frozen=True)
 class Media:
     """How a model reads its pictures or sounds."""
 
-    encoder: MediaEncoder
+    encoder: MediaEncoder | GridEncoder
     signature: Signature
     """Of the encoder."""
     length: Dim
@@ -103,13 +64,15 @@ class MultimodalDecoder(nn.Module):
     """As `sequences.Decoder`, with the features of each row where `placeholder` is 1.
 
     ids, mask, placeholder [batch, tokens]; features [batch, length, width]; past_mask and
-    past_placeholder [batch, past]; past: key and value of each layer. Beyond the last feature it
-    is repeated.
+    past_placeholder [batch, past]; past: key and value of each layer. Beyond the last feature
+    a placeholder is a word.
     """
 
-    def __init__(self, decoder: nn.Module) -> None:
+    def __init__(self, decoder: nn.Module, grid: tuple[int, int] | None) -> None:
+        """`grid`: rows and columns of a picture's features, where these are their positions."""
         super().__init__()
-        self.decoder = decoder
+        self.decoder: Any = decoder
+        self._places = Places(*grid) if grid else None
 
     def forward(
         self,
@@ -121,14 +84,17 @@ class MultimodalDecoder(nn.Module):
         past_placeholder: Tensor,
         *past: Tensor,
     ) -> dict[str, Tensor]:
-        placed = placeholder * mask
+        before = past_placeholder.sum(1, keepdim=True)
+        at = before + (placeholder * mask).cumsum(1) - 1
+        placed = placeholder * mask * (at < features.shape[1])
         every = torch.cat((past_placeholder, placed), dim=1)
-        at = (every.cumsum(1) - 1)[:, past_placeholder.shape[1] :]
         at = at.clamp(0, features.shape[1] - 1)
         chosen = features.gather(1, at[..., None].expand(-1, -1, features.shape[2]))
-        words = cast("Any", self.decoder).model.get_input_embeddings()(ids)
+        words = self.decoder.model.get_input_embeddings()(ids)
         embeds = torch.where(placed[..., None] > 0, chosen, words)
-        found: dict[str, Tensor] = self.decoder(embeds, mask, past_mask, *past)
+        seen = torch.cat((past_mask, mask), dim=1)
+        places = self._places(seen, every) if self._places else None
+        found: dict[str, Tensor] = self.decoder.step(embeds, seen, past, places)
         return {**found, f"{PRESENT}{PLACEHOLDER}": every}
 
 
@@ -139,15 +105,11 @@ def media(
 
     `decoder`: a `sequences.Decoder` that takes embeddings; `past`: its state, of any length.
     """
-    for kind, name in _KINDS:
+    for kind, name in KINDS:
         token = _token(model, kind)
         if token is None or not hasattr(model, f"get_{kind}_features"):
             continue
-        specs = [way.spec for way in READINGS[name](model, ranges) if not way.dims]
-        for spec, several in product(specs, (False, True)):
-            padded = hasattr(getattr(model, "model", None), "connector")
-            made = EveryPictureEncoder if several and padded else MediaEncoder
-            encoder = made(model, kind, several)
+        for encoder, spec in encoders(model, kind, name, ranges):
             if size := _size(encoder, decoder, past, spec, token):
                 return _media(encoder, spec, token, size, kind, ranges)
     return None
@@ -160,7 +122,7 @@ def _token(model: nn.Module, kind: str) -> int | None:
 
 
 def _media(
-    encoder: MediaEncoder,
+    encoder: MediaEncoder | GridEncoder,
     spec: TensorSpec,
     token: int,
     size: tuple[int, int],
@@ -177,7 +139,11 @@ def _media(
 
 
 def _size(
-    encoder: MediaEncoder, decoder: nn.Module, past: Sequence[Tensor], spec: TensorSpec, token: int
+    encoder: MediaEncoder | GridEncoder,
+    decoder: nn.Module,
+    past: Sequence[Tensor],
+    spec: TensorSpec,
+    token: int,
 ) -> tuple[int, int] | None:
     """How many features a picture has, and how wide they are; None where the parts do not run, or
     say something else than the model."""
@@ -190,10 +156,10 @@ def _size(
             ids, places = _prompt(model, features.shape[1] // _EACH, token, rng)
             kinds = {n: places for n in _KINDS_OF_TOKENS if n in parameters(model)}
             ones = torch.ones_like(ids)
-            whole = {spec.name: encoder.given(given), "attention_mask": ones, **kinds}
-            theirs = model(input_ids=ids, **whole).logits
+            whole = {"attention_mask": ones, **encoder.given(given), **kinds}
+            theirs = aside(model)(input_ids=ids, **whole).logits
             none, empty = ones[:, :0], [t[:1, :, :0].expand(_ROWS, -1, -1, -1) for t in past]
-            read = MultimodalDecoder(decoder)
+            read = MultimodalDecoder(decoder, encoder.grid)
             ours = read(ids, ones, places, features, none, none, *empty)[LOGITS]
     except Exception:  # what a model says to inputs that are not its own has no common type
         return None
@@ -220,7 +186,7 @@ def remarks(
     """What of a picture or a sound a file of these inputs leaves out."""
     left = [
         name
-        for kind, name in _KINDS
+        for kind, name in KINDS
         if hasattr(model, f"get_{kind}_features")
         and name in parameters(model)
         and name not in inputs

@@ -66,13 +66,18 @@ class Decoder(nn.Module):
     def forward(
         self, ids: Tensor, mask: Tensor, past_mask: Tensor, *past: Tensor
     ) -> dict[str, Tensor]:
-        seen = torch.cat((past_mask, mask), dim=1)
+        return self.step(ids, torch.cat((past_mask, mask), dim=1), past)
+
+    def step(
+        self, words: Tensor, seen: Tensor, past: Sequence[Tensor], places: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """`seen`: the mask of all until now [batch, past + tokens]; `places`: the positions of all
+        [..., batch, past + tokens], where they are not one after another."""
         cache = _cache(_pairs(past))
-        places = {}
+        given = {self._words: words, "attention_mask": seen}
         if self._places:
-            every = (seen.cumsum(1) - 1).clamp(min=0)
-            places["position_ids"] = every[:, past_mask.shape[1] :]
-        given = {self._words: ids, "attention_mask": seen, **places}
+            every = (seen.cumsum(1) - 1).clamp(min=0) if places is None else places
+            given["position_ids"] = every[..., seen.shape[1] - words.shape[1] :]
         found = self.model(**given, past_key_values=cache, use_cache=True)
         return {LOGITS: found.logits, f"{PRESENT}{MASK}": seen, **_named(PRESENT, _held(cache))}
 
@@ -132,11 +137,11 @@ def sequence(model: nn.Module, whole: Signature, ranges: Ranges) -> Writer | Non
     if state is None:
         return None
     past, cross = state
-    generation = _generation(model, ranges)
+    generation, words = _generation(model, ranges), Decoder(model, "inputs_embeds")
     if cross:
         parts = _with_encoder(model, whole, ranges, past, cross)
-    elif read := multimodal.media(model, Decoder(model, "inputs_embeds"), sum(past, ()), ranges):
-        parts = _with_media(model, ranges, past, read)
+    elif read := multimodal.media(model, words, sum(past, ()), ranges):
+        parts = _with_media(words, ranges, past, read)
         generation = replace(generation, placeholder=read.token)
     else:
         parts = {DECODER: (Decoder(model), _decoder(model, ranges, past))}
@@ -196,9 +201,9 @@ def _decoder(model: nn.Module, ranges: Ranges, past: Pairs, beside: int = 0) -> 
 
 
 def _with_media(
-    model: nn.Module, ranges: Ranges, past: Pairs, read: multimodal.Media
+    words: Decoder, ranges: Ranges, past: Pairs, read: multimodal.Media
 ) -> dict[str, tuple[nn.Module, Signature]]:
-    alone = _decoder(model, ranges, past, beside=read.length.high)
+    alone = _decoder(words.model, ranges, past, beside=read.length.high)
     (ids, mask, past_mask, *pairs), (logits, seen, *now) = alone.inputs, alone.outputs
     decoder = Signature(
         (ids, mask, *read.inputs, past_mask, multimodal.state(PAST, "past"), *pairs),
@@ -207,7 +212,7 @@ def _with_media(
     )
     return {
         ENCODER: (read.encoder, read.signature),
-        DECODER: (multimodal.MultimodalDecoder(Decoder(model, "inputs_embeds")), decoder),
+        DECODER: (multimodal.MultimodalDecoder(words, read.encoder.grid), decoder),
     }
 
 

@@ -245,7 +245,8 @@ class _Run:
         if MASK in self._inputs:
             feeds[MASK] = np.ones_like(ids) if mask is None else mask
         if PLACEHOLDER in self._inputs:
-            feeds[PLACEHOLDER] = (ids == self._placeholder).astype(ids.dtype)
+            asked = ids == self._placeholder if mask is not None else np.zeros_like(ids)
+            feeds[PLACEHOLDER] = asked.astype(ids.dtype)  # what is written itself is a word
         held = {**self._state.given, **self._state.past}
         outputs, present = self._decoder.step(feeds, held, self._present)
         past = {PAST + n.removeprefix(PRESENT): value for n, value in present.items()}

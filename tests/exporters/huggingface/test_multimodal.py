@@ -1,6 +1,7 @@
 """Models of transformers that read pictures among words: what they write is what generate writes,
 and where they read pictures in a way of their own, it is said that pictures are left out."""
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -16,29 +17,49 @@ from toolkit.errors import InputError
 
 PICTURE = 48
 """The token in whose place a feature goes."""
-SHAPES = {"llava": (6, 3, 32, 32), "internvl": (6, 3, 32, 32), "smolvlm": (3, 2, 3, 32, 32)}
-"""Of what a model itself takes as two pictures in each of three texts."""
+NAMES = ("llava", "internvl", "smolvlm", "qwen2_vl", "qwen2_5_vl")
 
 
 def asked() -> tuple[list[list[int]], np.ndarray]:
     """Prompts with two pictures among other words, and the pictures."""
     one = [PICTURE] * 4
-    prompts = [[1, *one, 7, *one, 8], [5, 6, 9, *one, *one, 3], [1, *one, *one, 4]]
+    prompts = [[1, *one, 7, *one, 8, 5], [5, 6, 9, *one, 2, 3, *one, 3], [*one, 7, *one, 4]]
     rng = np.random.default_rng(0)
     return prompts, rng.uniform(-2, 2, (3, 2, 3, 32, 32)).astype(np.float32)
 
 
-@pytest.mark.parametrize("name", SHAPES)
+def as_its_own(name: str, pictures: np.ndarray, ids: torch.Tensor) -> dict[str, torch.Tensor]:
+    """What a model itself takes as two pictures in each text."""
+    given = torch.from_numpy(pictures.copy())
+    if name == "smolvlm":
+        return {"pixel_values": given}
+    if name.startswith("qwen2"):
+        return {**patched(given.flatten(0, 1)), "mm_token_type_ids": (ids == PICTURE).long()}
+    return {"pixel_values": given.flatten(0, 1)}
+
+
+def patched(pictures: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Patches of 8 x 8, in blocks of 2 x 2, each twice in time: as the processor makes them."""
+    rows = []
+    for picture in pictures:
+        for top, left in product(range(0, 32, 16), repeat=2):
+            for y, x in product((top, top + 8), (left, left + 8)):
+                patch = picture[:, y : y + 8, x : x + 8]
+                rows.append(torch.stack((patch, patch), dim=1).flatten())
+    grid = torch.tensor([[1, 4, 4]] * len(pictures))
+    return {"pixel_values": torch.stack(rows), "image_grid_thw": grid}
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_it_writes_what_generate_writes_of_a_picture(name: str) -> None:
     model = original(name)
     prompts, pictures = asked()
     ids, mask = padded(prompts)
     settings = {"do_sample": False, "max_new_tokens": MOST, "pad_token_id": 0}
-    own = torch.from_numpy(pictures).reshape(SHAPES[name])
     with torch.no_grad():
         theirs, others = (
-            model.generate(ids, attention_mask=mask, pixel_values=seen, **settings)
-            for seen in (own, own.flip(0))
+            model.generate(ids, attention_mask=mask, **as_its_own(name, seen, ids), **settings)
+            for seen in (pictures, pictures[::-1])
         )
     expected = until_end(theirs, ids.shape[1], model.config.text_config.eos_token_id)
     assert written(model, source={"pixel_values": pictures}, prompts=prompts) == expected
@@ -53,7 +74,7 @@ def test_attention_to_both_sides_of_a_picture_leaves_the_words_and_says_so() -> 
 
 def test_it_ships_and_the_bundle_reads_pictures(folder: Folder, tmp_path: Path) -> None:
     bundle = toolkit.ship_sequence(
-        f"hf:{folder('llava')},batch=2,tokens=6", tmp_path / "bundle", budget=2.0
+        f"hf:{folder('qwen2_vl')},batch=2,tokens=6,image=32", tmp_path / "bundle", budget=2.0
     )
     assert all(part.exported.report.holds for part in bundle.parts.values())
     assert all(w.equal == w.rows for w in bundle.writings if w.subject != "int8")

@@ -35,7 +35,7 @@ def original(name: str) -> Any:
 
 def written(model: Any, **given: Any) -> list[list[int]]:
     """What our loop writes with the parts of the model, in PyTorch."""
-    built = wrapped(model, Ranges(batch=4, tokens=8))
+    built = wrapped(model, Ranges(batch=4, tokens=8, image=32))
     loaded = source.load((built.module, built.signature))
     subject = eager_generator(sequence.parts(loaded), sequence.generation(loaded), "cpu")
     return subject.generate(**given, most=MOST)

@@ -32,6 +32,7 @@ LLAMA = {
     "eos_token_id": 2,
     "pad_token_id": 0,
 }
+QWEN = {**LLAMA, "rope_parameters": {"rope_type": "default", "mrope_section": [2, 1, 1]}}
 SEEN = {**TEXT, "intermediate_size": 32, "image_size": 32, "patch_size": 16}
 READS = "LlavaForConditionalGeneration"
 
@@ -69,6 +70,19 @@ CONFIGS: dict[str, Any] = {
     "smolvlm": lambda: transformers.SmolVLMConfig(
         text_config=LLAMA, vision_config={**SEEN, "patch_size": 8}, image_token_id=48,
         scale_factor=2, architectures=["SmolVLMForConditionalGeneration"],
+    ),
+    "qwen2_vl": lambda: transformers.Qwen2VLConfig(
+        text_config={**QWEN, "model_type": "qwen2_vl_text"}, image_token_id=48,
+        vision_config={**TEXT, "embed_dim": 16, "depth": 2, "num_heads": 2, "patch_size": 8},
+        vision_start_token_id=46, architectures=["Qwen2VLForConditionalGeneration"],
+    ),
+    "qwen2_5_vl": lambda: transformers.Qwen2_5_VLConfig(
+        text_config={**QWEN, "model_type": "qwen2_5_vl_text"}, image_token_id=48,
+        vision_config={
+            **TEXT, "out_hidden_size": 16, "intermediate_size": 32, "depth": 2, "num_heads": 2,
+            "patch_size": 8, "window_size": 32, "fullatt_block_indexes": [1],
+        },
+        vision_start_token_id=46, architectures=["Qwen2_5_VLForConditionalGeneration"],
     ),
     "gemma3": lambda: transformers.Gemma3Config(
         text_config={

@@ -1,0 +1,143 @@
+"""Vision towers that take the patches of all pictures as one row (Qwen2-VL, Qwen2.5-VL, GLM-4V).
+
+They find by loops over the pictures' sizes which patches belong together. In a graph all pictures
+have one size, so all of that is constant but for the number of pictures: it is computed once, by
+transformers' own functions, and attention is a batch of pictures in place of a loop over them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from toolkit.sequence import FEATURES
+
+_ATTENTION = "onnxport_flash"
+"""To be given how long a picture is, a name must have `flash` in it (transformers 5.23)."""
+
+
+class GridEncoder(nn.Module):
+    """Pictures [batch, images, channels, height, width] to `features` [batch, length, width]."""
+
+    def __init__(self, model: nn.Module, height: int, width: int) -> None:
+        """Raises AttributeError, TypeError or ValueError where it is no such model."""
+        from transformers import AttentionInterface, vision_utils
+
+        super().__init__()
+        AttentionInterface.register(_ATTENTION, _within_pictures)
+        self.model = model
+        tower: Any = model.get_submodule("model.visual")
+        config = tower.config
+        self._patch, self._merge = int(config.patch_size), int(config.spatial_merge_size)
+        self._frames = int(getattr(config, "temporal_patch_size", 1))
+        rows, columns = height // self._patch, width // self._patch
+        self.grid = (rows // self._merge, columns // self._merge)
+        """Features of a picture, in rows and columns."""
+        self._count = rows * columns
+        self._grid = grid = torch.tensor([[1, rows, columns]])
+        self._places = vision_utils.get_vision_position_ids(grid, self._merge)
+        self._ends = torch.tensor([0, self._count])
+        self._order: Tensor | None = None
+        if hasattr(tower, "window_size"):
+            self._order, self._windows = vision_utils.get_vision_window_index(
+                grid, self._merge, tower.window_size, self._patch
+            )
+
+    def forward(self, media: Tensor) -> dict[str, Tensor]:
+        tower: Any = self.model.get_submodule("model.visual")
+        pictures = media.flatten(0, 1)
+        number = pictures.shape[0]
+        known = {
+            "position_ids": self._places.repeat(number, 1),
+            "cu_seqlens": self._ends,
+            "max_seqlen": self._count,
+        }
+        if self._order is not None:
+            starts = torch.arange(number, device=media.device) * len(self._order)
+            known["window_index"] = (starts[:, None] + self._order).flatten()
+            known |= {"cu_window_seqlens": self._windows, "max_window_seqlen": self._count}
+        with _picture_by_picture(tower):
+            found = tower(self._patches(pictures), grid_thw=self._grid, **known).pooler_output
+        return {FEATURES: found.reshape(media.shape[0], -1, found.shape[-1])}
+
+    def given(self, media: Tensor) -> dict[str, Tensor]:
+        """As the model itself takes them."""
+        pictures = media.flatten(0, 1)
+        return {
+            "pixel_values": self._patches(pictures),
+            "image_grid_thw": self._grid.repeat(len(pictures), 1),
+        }
+
+    def _patches(self, pictures: Tensor) -> Tensor:
+        """What the processors of these models make of a picture: blocks of patches that are merged
+        later stand together, and a still picture is as many frames as one patch spans."""
+        number, channels, height, width = pictures.shape
+        patch, merge = self._patch, self._merge
+        blocks = (height // patch // merge, merge, patch, width // patch // merge, merge, patch)
+        order = (0, 2, 5, 3, 6, 1, 4, 7)
+        found = pictures.reshape(number, channels, *blocks).permute(order).unsqueeze(6)
+        found = found.expand(-1, -1, -1, -1, -1, -1, self._frames, -1, -1)
+        return found.reshape(number * self._count, channels * self._frames * patch * patch)
+
+
+class Places:
+    """Positions of words and of the features of pictures, which stand in rows and columns."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        self._columns, self._count, self._side = columns, rows * columns, max(rows, columns)
+
+    def __call__(self, mask: Tensor, placed: Tensor) -> Tensor:
+        """Of each token [3, batch, length]: in time, rows and columns (M-RoPE of Qwen2-VL). `mask`
+        is 0 where a row is padded, `placed` is 1 where a feature stands.
+
+        A word comes after all words before it and the longer side of each picture; a feature stands
+        at its row and column after these.
+        """
+        words = (mask - placed).cumsum(1)
+        seen = (placed.cumsum(1) - placed).clamp(min=0)
+        start = words - (mask - placed) + seen // self._count * self._side
+        at = seen % self._count * placed
+        row, column = at // self._columns, at % self._columns
+        return torch.stack((start, start + row, start + column))
+
+
+def _within_pictures(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    scaling: float,
+    cu_seq_lens_q: Tensor,
+    max_length_q: int,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """Attention of [1, heads, pictures * length, width], within each picture and, where
+    `cu_seq_lens_q` has more than both ends of one, within its windows."""
+
+    def apart(packed: Tensor) -> Tensor:
+        found: Tensor = packed[0].unflatten(1, (-1, max_length_q)).transpose(0, 1)
+        return found
+
+    scores = apart(query) @ apart(key).transpose(-1, -2) * scaling
+    if cu_seq_lens_q.shape[0] > 2:
+        patches = torch.arange(max_length_q, device=query.device)
+        window = (patches[:, None] >= cu_seq_lens_q[None, 1:]).sum(1)
+        scores = scores.masked_fill(window[:, None] != window[None], float("-inf"))
+    found = scores.softmax(-1) @ apart(value)
+    return found.transpose(1, 2).flatten(0, 1).unsqueeze(0), None
+
+
+@contextmanager
+def _picture_by_picture(tower: Any) -> Iterator[None]:
+    own = tower.config._attn_implementation_internal
+    tower.config._attn_implementation_internal = _ATTENTION
+    try:
+        yield
+    finally:
+        tower.config._attn_implementation_internal = own
