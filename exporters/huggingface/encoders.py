@@ -43,7 +43,7 @@ def _of_patches(
         step = config.patch_size * config.spatial_merge_size
         side = max(ranges.image // step, 2) * step
         encoder = GridEncoder(model, side, side)
-    except (AttributeError, TypeError, ValueError):
+    except (ArithmeticError, AttributeError, TypeError, ValueError):
         return
     channels = int(getattr(config, "in_channels", 0) or getattr(config, "in_chans", 3))
     shape = ("batch", channels, side, side)

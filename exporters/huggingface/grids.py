@@ -21,10 +21,17 @@ _ATTENTION = "onnxport_flash"
 
 
 class GridEncoder(nn.Module):
-    """Pictures [batch, images, channels, height, width] to `features` [batch, length, width]."""
+    """Pictures [batch, images, channels, height, width] to `features` [batch, length, width]: where
+    a tower has features for several layers of the decoder (DeepStack), they are side by side."""
+
+    _grid: Tensor
+    _ends: Tensor
+    _order: Tensor | None
+    _windows: Tensor | None
 
     def __init__(self, model: nn.Module, height: int, width: int) -> None:
-        """Raises AttributeError, TypeError or ValueError where it is no such model."""
+        """Raises ArithmeticError, AttributeError, TypeError or ValueError where it is no such
+        model."""
         from transformers import AttentionInterface, vision_utils
 
         super().__init__()
@@ -38,31 +45,43 @@ class GridEncoder(nn.Module):
         self.grid = (rows // self._merge, columns // self._merge)
         """Features of a picture, in rows and columns."""
         self._count = rows * columns
-        self._grid = grid = torch.tensor([[1, rows, columns]])
-        self._places = vision_utils.get_vision_position_ids(grid, self._merge)
-        self._ends = torch.tensor([0, self._count])
-        self._order: Tensor | None = None
+        grid = torch.tensor([[1, rows, columns]])
+        each = {"position_ids": vision_utils.get_vision_position_ids(grid, self._merge)}
+        if hasattr(tower, "interpolation_mode"):
+            taps = vision_utils.get_vision_interpolation_indices_and_weights(
+                grid,
+                num_grid_per_side=tower.num_grid_per_side,
+                mode=tower.interpolation_mode,
+                align_corners=tower.interpolation_align_corners,
+                spatial_merge_size=self._merge,
+            )
+            each |= dict(zip(("interp_indices", "interp_weights"), taps, strict=True))
+        self._each = tuple(each)
+        """What is the same for each picture, by the name that the tower has for it."""
+        order = ends = None
         if hasattr(tower, "window_size"):
-            self._order, self._windows = vision_utils.get_vision_window_index(
+            order, ends = vision_utils.get_vision_window_index(
                 grid, self._merge, tower.window_size, self._patch
             )
+        own = {"_grid": grid, "_ends": torch.tensor([0, self._count])}
+        for name, tensor in (own | each | {"_order": order, "_windows": ends}).items():
+            self.register_buffer(name, tensor, persistent=False)
 
     def forward(self, media: Tensor) -> dict[str, Tensor]:
         tower: Any = self.model.get_submodule("model.visual")
         pictures = media.flatten(0, 1)
         number = pictures.shape[0]
-        known = {
-            "position_ids": self._places.repeat(number, 1),
-            "cu_seqlens": self._ends,
-            "max_seqlen": self._count,
-        }
+        known: dict[str, Any] = {n: self.get_buffer(n).repeat(number, 1) for n in self._each}
+        known |= {"cu_seqlens": self._ends, "max_seqlen": self._count}
         if self._order is not None:
             starts = torch.arange(number, device=media.device) * len(self._order)
             known["window_index"] = (starts[:, None] + self._order).flatten()
             known |= {"cu_window_seqlens": self._windows, "max_window_seqlen": self._count}
         with _picture_by_picture(tower):
-            found = tower(self._patches(pictures), grid_thw=self._grid, **known).pooler_output
-        return {FEATURES: found.reshape(media.shape[0], -1, found.shape[-1])}
+            found = tower(self._patches(pictures), grid_thw=self._grid.repeat(number, 1), **known)
+        deeper = getattr(found, "deepstack_features", None) or ()
+        features = torch.cat((found.pooler_output, *deeper), dim=-1)
+        return {FEATURES: features.reshape(media.shape[0], -1, features.shape[-1])}
 
     def given(self, media: Tensor) -> dict[str, Tensor]:
         """As the model itself takes them."""

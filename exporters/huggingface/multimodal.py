@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from exporters.huggingface.encoders import KINDS, MediaEncoder, encoders
 from exporters.huggingface.graph import aside, parameters
@@ -91,6 +92,7 @@ class MultimodalDecoder(nn.Module):
         at = at.clamp(0, features.shape[1] - 1)
         chosen = features.gather(1, at[..., None].expand(-1, -1, features.shape[2]))
         words = self.decoder.model.get_input_embeddings()(ids)
+        words = functional.pad(words, (0, features.shape[2] - words.shape[2]))
         embeds = torch.where(placed[..., None] > 0, chosen, words)
         seen = torch.cat((past_mask, mask), dim=1)
         places = self._places(seen, every) if self._places else None

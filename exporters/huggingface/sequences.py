@@ -8,7 +8,8 @@ graph also computes keys and values of the cross-attention, so that no step comp
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, cast
 
@@ -74,12 +75,52 @@ class Decoder(nn.Module):
         """`seen`: the mask of all until now [batch, past + tokens]; `places`: the positions of all
         [..., batch, past + tokens], where they are not one after another."""
         cache = _cache(_pairs(past))
-        given = {self._words: words, "attention_mask": seen}
+        given = {"attention_mask": seen, "past_key_values": cache, "use_cache": True}
         if self._places:
             every = (seen.cumsum(1) - 1).clamp(min=0) if places is None else places
             given["position_ids"] = every[..., seen.shape[1] - words.shape[1] :]
-        found = self.model(**given, past_key_values=cache, use_cache=True)
-        return {LOGITS: found.logits, f"{PRESENT}{MASK}": seen, **_named(PRESENT, _held(cache))}
+        scores = self.scores(words, **given)
+        return {LOGITS: scores, f"{PRESENT}{MASK}": seen, **_named(PRESENT, _held(cache))}
+
+    def scores(self, words: Tensor, **given: Any) -> Tensor:
+        found: Tensor = self.model(**{self._words: words}, **given).logits
+        return found
+
+
+class DeepDecoder(Decoder):
+    """Of embeddings [batch, tokens, width * (1 + layers)]: what is beside the first is added to the
+    outputs of the first layers (DeepStack, Qwen3-VL)."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model, "inputs_embeds")
+
+    def scores(self, words: Tensor, **given: Any) -> Tensor:
+        model: Any = self.model
+        first, *deeper = words.split(text_config(model).hidden_size, dim=-1)
+        everywhere = torch.ones(words.shape[:2], dtype=torch.bool, device=words.device)
+        told = {"visual_pos_masks": everywhere, "deepstack_visual_embeds": deeper}
+        with _added_everywhere(model.model.language_model) as reader:
+            found = reader(inputs_embeds=first, **told, **given).last_hidden_state
+        scores: Tensor = model.lm_head(found)
+        return scores
+
+
+@contextmanager
+def _added_everywhere(reader: Any) -> Iterator[Any]:
+    """Its own addition looks for the places of pictures, and its shapes depend on their number."""
+    reader._deepstack_process = lambda hidden, places, features: hidden + features
+    try:
+        yield reader
+    finally:
+        del reader._deepstack_process
+
+
+def _reader(model: nn.Module) -> Decoder:
+    """A decoder of embeddings."""
+    inner = getattr(getattr(model, "model", None), "language_model", None)
+    if hasattr(inner, "_deepstack_process"):
+        return DeepDecoder(model)
+    return Decoder(model, "inputs_embeds")
 
 
 class Encoder(nn.Module):
@@ -137,7 +178,7 @@ def sequence(model: nn.Module, whole: Signature, ranges: Ranges) -> Writer | Non
     if state is None:
         return None
     past, cross = state
-    generation, words = _generation(model, ranges), Decoder(model, "inputs_embeds")
+    generation, words = _generation(model, ranges), _reader(model)
     if cross:
         parts = _with_encoder(model, whole, ranges, past, cross)
     elif read := multimodal.media(model, words, sum(past, ()), ranges):

@@ -27,19 +27,21 @@ def test_patches_are_those_of_the_processor() -> None:
     assert ours["image_grid_thw"].tolist() == theirs["image_grid_thw"].tolist() == [[1, 4, 6]]
 
 
-@pytest.mark.parametrize(("name", "size"), [("qwen2_vl", (32, 48)), ("qwen2_5_vl", (64, 96))])
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("qwen2_vl", (32, 48)), ("qwen2_5_vl", (64, 96)), ("qwen3_vl", (32, 48)), ("glm4v", (32, 48))],
+)
 @torch.no_grad()
 def test_features_of_many_pictures_are_those_of_the_model(name: str, size: tuple[int, int]) -> None:
     subject = encoder(name, *size)
     media = torch.randn(2, 3, 3, *size, generator=torch.Generator().manual_seed(0))
     given: dict[str, Any] = subject.given(media)
     model: Any = subject.model
-    theirs = torch.cat(
-        model.get_image_features(given["pixel_values"], given["image_grid_thw"]).pooler_output
-    )
+    found = model.get_image_features(given["pixel_values"], given["image_grid_thw"])
+    layers = (found.pooler_output, *(getattr(found, "deepstack_features", None) or ()))
     ours = subject(media)["features"]
     assert ours.shape[:2] == (2, 3 * subject.grid[0] * subject.grid[1])
-    torch.testing.assert_close(ours.flatten(0, 1), theirs)
+    torch.testing.assert_close(ours.flatten(0, 1), torch.cat([*map(torch.cat, layers)], dim=-1))
 
 
 def test_positions_are_those_of_the_model() -> None:

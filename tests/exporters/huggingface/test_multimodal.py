@@ -17,7 +17,8 @@ from toolkit.errors import InputError
 
 PICTURE = 48
 """The token in whose place a feature goes."""
-NAMES = ("llava", "internvl", "smolvlm", "qwen2_vl", "qwen2_5_vl")
+GRIDS = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "glm4v")
+NAMES = ("llava", "internvl", "smolvlm", *GRIDS)
 
 
 def asked() -> tuple[list[list[int]], np.ndarray]:
@@ -33,7 +34,7 @@ def as_its_own(name: str, pictures: np.ndarray, ids: torch.Tensor) -> dict[str, 
     given = torch.from_numpy(pictures.copy())
     if name == "smolvlm":
         return {"pixel_values": given}
-    if name.startswith("qwen2"):
+    if name in GRIDS:
         return {**patched(given.flatten(0, 1)), "mm_token_type_ids": (ids == PICTURE).long()}
     return {"pixel_values": given.flatten(0, 1)}
 

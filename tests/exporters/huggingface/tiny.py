@@ -33,6 +33,14 @@ LLAMA = {
     "pad_token_id": 0,
 }
 QWEN = {**LLAMA, "rope_parameters": {"rope_type": "default", "mrope_section": [2, 1, 1]}}
+GRID = {
+    **TEXT,
+    "out_hidden_size": 16,
+    "intermediate_size": 32,
+    "depth": 2,
+    "num_heads": 2,
+    "patch_size": 8,
+}
 SEEN = {**TEXT, "intermediate_size": 32, "image_size": 32, "patch_size": 16}
 READS = "LlavaForConditionalGeneration"
 
@@ -79,10 +87,24 @@ CONFIGS: dict[str, Any] = {
     "qwen2_5_vl": lambda: transformers.Qwen2_5_VLConfig(
         text_config={**QWEN, "model_type": "qwen2_5_vl_text"}, image_token_id=48,
         vision_config={
-            **TEXT, "out_hidden_size": 16, "intermediate_size": 32, "depth": 2, "num_heads": 2,
-            "patch_size": 8, "window_size": 32, "fullatt_block_indexes": [1],
+            **GRID, "window_size": 32, "fullatt_block_indexes": [1],
         },
         vision_start_token_id=46, architectures=["Qwen2_5_VLForConditionalGeneration"],
+    ),
+    "qwen3_vl": lambda: transformers.Qwen3VLConfig(
+        text_config={**QWEN, "model_type": "qwen3_vl_text", "head_dim": 8}, image_token_id=48,
+        vision_config={
+            **GRID, "num_position_embeddings": 36, "deepstack_visual_indexes": [0],
+        },
+        vision_start_token_id=46, architectures=["Qwen3VLForConditionalGeneration"],
+    ),
+    "glm4v": lambda: transformers.Glm4vConfig(
+        text_config={
+            **QWEN, "model_type": "glm4v_text",
+            "rope_parameters": {"mrope_section": [1, 1, 0], "partial_rotary_factor": 0.5},
+        },
+        vision_config={**GRID, "image_size": 32}, image_token_id=48,
+        architectures=["Glm4vForConditionalGeneration"],
     ),
     "gemma3": lambda: transformers.Gemma3Config(
         text_config={
