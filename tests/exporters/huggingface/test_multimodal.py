@@ -51,6 +51,24 @@ def patched(pictures: torch.Tensor) -> dict[str, torch.Tensor]:
     return {"pixel_values": torch.stack(rows), "image_grid_thw": grid}
 
 
+def test_it_writes_what_generate_writes_of_a_sound() -> None:
+    model = original("voxtral")
+    prompts, _ = asked()
+    ids, mask = padded(prompts)
+    sounds = np.random.default_rng(1).uniform(-2, 2, (3, 2, 8, 32)).astype(np.float32)
+    with torch.no_grad():
+        theirs = model.generate(
+            ids,
+            attention_mask=mask,
+            input_features=torch.from_numpy(sounds).flatten(0, 1),
+            do_sample=False,
+            max_new_tokens=MOST,
+            pad_token_id=0,
+        )
+    expected = until_end(theirs, ids.shape[1], model.config.text_config.eos_token_id)
+    assert written(model, source={"input_features": sounds}, prompts=prompts) == expected
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_it_writes_what_generate_writes_of_a_picture(name: str) -> None:
     model = original(name)

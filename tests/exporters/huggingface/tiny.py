@@ -106,6 +106,14 @@ CONFIGS: dict[str, Any] = {
         vision_config={**GRID, "image_size": 32}, image_token_id=48,
         architectures=["Glm4vForConditionalGeneration"],
     ),
+    "voxtral": lambda: transformers.VoxtralConfig(
+        text_config=LLAMA, audio_token_id=48, architectures=["VoxtralForConditionalGeneration"],
+        audio_config={
+            "model_type": "voxtral_encoder", "hidden_size": 16, "intermediate_size": 64,
+            "num_hidden_layers": 2, "num_attention_heads": 2, "num_mel_bins": 8,
+            "max_source_positions": 16,
+        },
+    ),
     "gemma3": lambda: transformers.Gemma3Config(
         text_config={
             **BERT, "num_key_value_heads": 1, "head_dim": 8, "layer_types": ["full_attention"] * 2
