@@ -192,12 +192,14 @@ def drawn(name: str) -> float:
     return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 2**32
 
 
-def run(corpus: str, exporters: list[str], only: str, share: float, jobs: int) -> None:
+def run(
+    corpus: str, exporters: list[str], only: str, share: float, beyond: float, jobs: int
+) -> None:
     _warm_up()
     cases = [
         c
         for c in import_module(f"benchmarks.corpora.{corpus}").cases()
-        if re.search(only, c.name) and drawn(c.name) < share
+        if re.search(only, c.name) and beyond <= drawn(c.name) < share
     ]
     path = RESULTS / f"{corpus}.jsonl"
     done = {(r["case"], r["exporter"]) for r in rows(path)}
@@ -283,6 +285,7 @@ def main() -> None:
     parser.add_argument("--exporter", action="append", choices=EXPORTERS)
     parser.add_argument("--only", default="", metavar="REGEX", help="cases by name")
     parser.add_argument("--share", type=float, default=1.0, help="of the cases, drawn once")
+    parser.add_argument("--beyond", type=float, default=0.0, help="leave out this share of them")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--limit", type=float, default=LIMIT, help="seconds for a case")
@@ -294,7 +297,7 @@ def main() -> None:
         if not options.table:
             exporters = options.exporter or list(EXPORTERS[:4])
             try:
-                run(corpus, exporters, options.only, options.share, options.jobs)
+                run(corpus, exporters, options.only, options.share, options.beyond, options.jobs)
             except MissingError as error:
                 print(f"{corpus}: left out, {error.message}: {error.hint}", file=sys.stderr)
                 continue

@@ -47,6 +47,8 @@ class Generation:
     """Tokens that are generated at most, where the caller does not say."""
     placeholder: int | None = None
     """The token that a prompt has once for each of the encoder's features, in their places."""
+    at_once: bool = False
+    """A prompt is taken in one step: some of its tokens attend to later ones."""
 
 
 class SequenceModule(Protocol):

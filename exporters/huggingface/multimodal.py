@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,8 @@ from torch.nn import functional
 from exporters.huggingface.encoders import KINDS, MediaEncoder, encoders
 from exporters.huggingface.graph import aside, parameters
 from exporters.huggingface.grids import GridEncoder, Places
-from exporters.huggingface.readings import Ranges, vocabulary
+from exporters.huggingface.masks import PictureMasks
+from exporters.huggingface.readings import Ranges, text_config, vocabulary
 from toolkit import examples
 from toolkit.domain import Choices, Interval
 from toolkit.model import to_tensor
@@ -45,12 +47,18 @@ class Media:
     """How a model reads its pictures or sounds."""
 
     encoder: MediaEncoder | GridEncoder
+    decoder: MultimodalDecoder
     signature: Signature
     """Of the encoder."""
     length: Dim
     """How many features a row has: a step for each picture or sound."""
     token: int
     """Stands in a prompt where a feature goes."""
+
+    @property
+    def at_once(self) -> bool:
+        """A picture is read in one step: its features attend to each other."""
+        return self.decoder.masks is not None
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -69,11 +77,14 @@ class MultimodalDecoder(nn.Module):
     a placeholder is a word.
     """
 
-    def __init__(self, decoder: nn.Module, grid: tuple[int, int] | None) -> None:
+    def __init__(
+        self, decoder: nn.Module, grid: tuple[int, int] | None, masks: PictureMasks | None
+    ) -> None:
         """`grid`: rows and columns of a picture's features, where these are their positions."""
         super().__init__()
         self.decoder: Any = decoder
         self._places = Places(*grid) if grid else None
+        self.masks = masks
 
     def forward(
         self,
@@ -96,7 +107,8 @@ class MultimodalDecoder(nn.Module):
         embeds = torch.where(placed[..., None] > 0, chosen, words)
         seen = torch.cat((past_mask, mask), dim=1)
         places = self._places(seen, every) if self._places else None
-        found: dict[str, Tensor] = self.decoder.step(embeds, seen, past, places)
+        masks = self.masks(seen, every, ids.shape[1], embeds.dtype) if self.masks else None
+        found: dict[str, Tensor] = self.decoder.step(embeds, seen, past, places, masks)
         return {**found, f"{PRESENT}{PLACEHOLDER}": every}
 
 
@@ -111,10 +123,19 @@ def media(
         token = _token(model, kind)
         if token is None or not hasattr(model, f"get_{kind}_features"):
             continue
-        for encoder, spec in encoders(model, kind, name, ranges):
-            if size := _size(encoder, decoder, past, spec, token):
-                return _media(encoder, spec, token, size, kind, ranges)
+        tried = product(encoders(model, kind, name, ranges), _masks(model))
+        for (encoder, spec), masks in tried:
+            read = MultimodalDecoder(decoder, encoder.grid, masks)
+            if size := _size(encoder, read, past, spec, token):
+                return _media(encoder, read, spec, token, size, kind, ranges)
     return None
+
+
+def _masks(model: nn.Module) -> list[PictureMasks | None]:
+    """Those that a model may have: only where it is told the places of pictures it may use them."""
+    config = text_config(model)
+    told = "token_type_ids" in parameters(model) and getattr(config, "layer_types", None)
+    return [None, PictureMasks(config)] if told else [None]
 
 
 def _token(model: nn.Module, kind: str) -> int | None:
@@ -125,6 +146,7 @@ def _token(model: nn.Module, kind: str) -> int | None:
 
 def _media(
     encoder: MediaEncoder | GridEncoder,
+    decoder: MultimodalDecoder,
     spec: TensorSpec,
     token: int,
     size: tuple[int, int],
@@ -137,12 +159,12 @@ def _media(
     given = replace(spec, shape=("batch", number.name, *spec.shape[1:]))
     batch = Dim("batch", Interval(1, ranges.batch))
     features = TensorSpec(FEATURES, "float32", ("batch", length.name, width))
-    return Media(encoder, Signature((given,), (batch, number), (features,)), length, token)
+    return Media(encoder, decoder, Signature((given,), (batch, number), (features,)), length, token)
 
 
 def _size(
     encoder: MediaEncoder | GridEncoder,
-    decoder: nn.Module,
+    decoder: MultimodalDecoder,
     past: Sequence[Tensor],
     spec: TensorSpec,
     token: int,
@@ -161,8 +183,7 @@ def _size(
             whole = {"attention_mask": ones, **encoder.given(given), **kinds}
             theirs = aside(model)(input_ids=ids, **whole).logits
             none, empty = ones[:, :0], [t[:1, :, :0].expand(_ROWS, -1, -1, -1) for t in past]
-            read = MultimodalDecoder(decoder, encoder.grid)
-            ours = read(ids, ones, places, features, none, none, *empty)[LOGITS]
+            ours = decoder(ids, ones, places, features, none, none, *empty)[LOGITS]
     except Exception:  # what a model says to inputs that are not its own has no common type
         return None
     if ours.shape != theirs.shape or (ours - theirs).abs().max() > _ROUNDING * theirs.abs().max():

@@ -70,12 +70,18 @@ class Decoder(nn.Module):
         return self.step(ids, torch.cat((past_mask, mask), dim=1), past)
 
     def step(
-        self, words: Tensor, seen: Tensor, past: Sequence[Tensor], places: Tensor | None = None
+        self,
+        words: Tensor,
+        seen: Tensor,
+        past: Sequence[Tensor],
+        places: Tensor | None = None,
+        masks: dict[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """`seen`: the mask of all until now [batch, past + tokens]; `places`: the positions of all
-        [..., batch, past + tokens], where they are not one after another."""
+        [..., batch, past + tokens], where they are not one after another; `masks`: of each type of
+        layer, where they are not made of `seen`."""
         cache = _cache(_pairs(past))
-        given = {"attention_mask": seen, "past_key_values": cache, "use_cache": True}
+        given = {"attention_mask": masks or seen, "past_key_values": cache, "use_cache": True}
         if self._places:
             every = (seen.cumsum(1) - 1).clamp(min=0) if places is None else places
             given["position_ids"] = every[..., seen.shape[1] - words.shape[1] :]
@@ -183,7 +189,7 @@ def sequence(model: nn.Module, whole: Signature, ranges: Ranges) -> Writer | Non
         parts = _with_encoder(model, whole, ranges, past, cross)
     elif read := multimodal.media(model, words, sum(past, ()), ranges):
         parts = _with_media(words, ranges, past, read)
-        generation = replace(generation, placeholder=read.token)
+        generation = replace(generation, placeholder=read.token, at_once=read.at_once)
     else:
         parts = {DECODER: (Decoder(model), _decoder(model, ranges, past))}
     return Writer(model, [s.name for s in whole.inputs], parts, generation)
@@ -244,7 +250,8 @@ def _decoder(model: nn.Module, ranges: Ranges, past: Pairs, beside: int = 0) -> 
 def _with_media(
     words: Decoder, ranges: Ranges, past: Pairs, read: multimodal.Media
 ) -> dict[str, tuple[nn.Module, Signature]]:
-    alone = _decoder(words.model, ranges, past, beside=read.length.high)
+    most = replace(ranges, tokens=ranges.tokens + (read.length.high if read.at_once else 0))
+    alone = _decoder(words.model, most, past, beside=read.length.high)
     (ids, mask, past_mask, *pairs), (logits, seen, *now) = alone.inputs, alone.outputs
     decoder = Signature(
         (ids, mask, *read.inputs, past_mask, multimodal.state(PAST, "past"), *pairs),
@@ -253,7 +260,7 @@ def _with_media(
     )
     return {
         ENCODER: (read.encoder, read.signature),
-        DECODER: (multimodal.MultimodalDecoder(words, read.encoder.grid), decoder),
+        DECODER: (read.decoder, decoder),
     }
 
 

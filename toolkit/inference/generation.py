@@ -32,7 +32,7 @@ class Generator:
         self, decoder: Session, generation: Generation, encoder: Session | None = None
     ) -> None:
         self.decoder, self.generation, self.encoder = decoder, generation, encoder
-        self.stepwise = next(s for s in decoder.signature.inputs if s.name == IDS).shape[1] == 1
+        self.stepwise = self.longest_step == 1
         """The decoder takes one token at a time."""
 
     def generate(
@@ -55,6 +55,7 @@ class Generator:
         rows = self._rows(source, prompts)
         prompts = [[self.generation.start]] * rows if prompts is None else prompts
         longest = max(map(len, prompts), default=0)
+        self._require_one_step(longest)
         room = self.room(longest)
         if most is None:  # and 1 where there is no room: the error below then says so
             most = max(min(self.generation.most, room), 1)
@@ -118,6 +119,21 @@ class Generator:
         ids = next(s for s in self.decoder.signature.inputs if s.name == IDS)
         words = np.array([t for p in prompts for t in p], numpy_dtype(ids.dtype))
         Signature((replace(ids, shape=words.shape),)).validate({IDS: words})
+
+    def _require_one_step(self, longest: int) -> None:
+        tokens = self.longest_step
+        if self.generation.at_once and longest > tokens:
+            raise InputError(
+                f"a prompt of {longest} tokens is more than the {tokens} that the decoder takes"
+                " in one step, and parts of a prompt attend to later ones",
+                "write shorter prompts, or ship it for more tokens",
+            )
+
+    @property
+    def longest_step(self) -> int:
+        """Tokens that the decoder takes at once."""
+        tokens = next(s for s in self.decoder.signature.inputs if s.name == IDS).shape[1]
+        return tokens if isinstance(tokens, int) else self.decoder.signature.dim(tokens).high
 
     def room(self, prompt: int) -> int:
         """How many tokens may follow a prompt of so many: its state is proven up to a length."""
@@ -184,7 +200,7 @@ class _Run:
         self._signature = owner.decoder.signature
         self._inputs = {s.name: s for s in self._signature.inputs}
         self._present = [s.name for s in self._signature.outputs if s.name.startswith(PRESENT)]
-        self._placeholder = owner.generation.placeholder
+        self._placeholder, self._width = owner.generation.placeholder, owner.longest_step
         self._state = self._first(owner, source, len(prompts))
         self.logits = self._prefilled(prompts)
         if beams > 1:
@@ -234,10 +250,8 @@ class _Run:
         for row, prompt in enumerate(prompts):
             ids[row, longest - len(prompt) :] = prompt
             mask[row, longest - len(prompt) :] = 1
-        tokens = self._inputs[IDS].shape[1]
-        width = tokens if isinstance(tokens, int) else self._signature.dim(tokens).high
-        for at in range(0, longest, width):
-            logits = self._fed(ids[:, at : at + width], mask[:, at : at + width])
+        for at in range(0, longest, self._width):
+            logits = self._fed(ids[:, at : at + self._width], mask[:, at : at + self._width])
         return logits
 
     def _fed(self, ids: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:

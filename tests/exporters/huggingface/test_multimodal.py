@@ -18,7 +18,7 @@ from toolkit.errors import InputError
 PICTURE = 48
 """The token in whose place a feature goes."""
 GRIDS = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "glm4v")
-NAMES = ("llava", "internvl", "smolvlm", *GRIDS)
+NAMES = ("llava", "internvl", "smolvlm", "gemma3", *GRIDS)
 
 
 def asked() -> tuple[list[list[int]], np.ndarray]:
@@ -36,7 +36,8 @@ def as_its_own(name: str, pictures: np.ndarray, ids: torch.Tensor) -> dict[str, 
         return {"pixel_values": given}
     if name in GRIDS:
         return {**patched(given.flatten(0, 1)), "mm_token_type_ids": (ids == PICTURE).long()}
-    return {"pixel_values": given.flatten(0, 1)}
+    told = {"token_type_ids": (ids == PICTURE).long()} if name == "gemma3" else {}
+    return {"pixel_values": given.flatten(0, 1), **told}
 
 
 def patched(pictures: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -85,8 +86,8 @@ def test_it_writes_what_generate_writes_of_a_picture(name: str) -> None:
     assert not torch.equal(theirs, others)  # else the picture would not matter
 
 
-def test_attention_to_both_sides_of_a_picture_leaves_the_words_and_says_so() -> None:
-    built = wrapped(original("gemma3"), Ranges(batch=2, tokens=8))
+def test_pictures_that_are_read_in_another_way_leave_the_words_and_it_is_said() -> None:
+    built = wrapped(original("llava_next"), Ranges(batch=2, tokens=8))
     assert list(built.module.parts) == ["decoder"]
     assert any("pixel_values are left out" in note for note in built.notes)
 
@@ -104,6 +105,13 @@ def test_it_ships_and_the_bundle_reads_pictures(folder: Folder, tmp_path: Path) 
     assert done.rows == 3
     with pytest.raises(InputError, match="ids"):
         toolkit.generate(tmp_path / "bundle", {"pixel_values": pictures}, tmp_path / "none.npz")
+
+
+def test_a_prompt_whose_parts_attend_to_later_ones_is_not_cut() -> None:
+    prompt = [1, *[PICTURE] * 4, *[5] * 20]
+    pictures = np.zeros((1, 1, 3, 32, 32), np.float32)
+    with pytest.raises(InputError, match="in one step"):
+        written(original("gemma3"), source={"pixel_values": pictures}, prompts=[prompt])
 
 
 def test_a_decoder_is_told_the_places_of_a_picture_and_carries_how_many_were_read() -> None:

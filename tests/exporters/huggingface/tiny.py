@@ -114,9 +114,14 @@ CONFIGS: dict[str, Any] = {
             "max_source_positions": 16,
         },
     ),
+    "llava_next": lambda: transformers.LlavaNextConfig(
+        text_config=LLAMA, vision_config=SEEN, image_token_index=48,
+        architectures=["LlavaNextForConditionalGeneration"],
+    ),
     "gemma3": lambda: transformers.Gemma3Config(
         text_config={
-            **BERT, "num_key_value_heads": 1, "head_dim": 8, "layer_types": ["full_attention"] * 2
+            **BERT, "num_key_value_heads": 1, "head_dim": 8, "sliding_window": 6,
+            "layer_types": ["full_attention", "sliding_attention"],
         },
         vision_config=SEEN, image_token_index=48, mm_tokens_per_image=4,
         architectures=["Gemma3ForConditionalGeneration"],
