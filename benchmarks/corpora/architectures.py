@@ -34,9 +34,15 @@ _MOST = 30_000_000
 
 def cases() -> Iterator[Case]:
     """Every base model first, in the order of transformers, then every head."""
-    import_module("transformers.models.llama.modeling_llama")  # before the benchmark forks: seconds
+    warmed()
     for kind, name in named():
         yield Case(f"{kind}/{name}", partial(build, kind, name))
+
+
+def warmed() -> None:
+    """Imports what every case needs, before the benchmark forks: seconds."""
+    import_module("transformers.models.llama.modeling_llama")
+    logging.getLogger("transformers").setLevel(logging.ERROR)
 
 
 def named() -> Iterator[tuple[str, str]]:
@@ -56,7 +62,6 @@ def named() -> Iterator[tuple[str, str]]:
 
 def build(kind: str, name: str) -> tuple[nn.Module, Signature]:
     """The first degree of smallness at which it can be built and run; LookupError where at none."""
-    logging.getLogger("transformers").setLevel(logging.ERROR)
     said = ""
     for degree in DEGREES:
         try:
@@ -69,19 +74,23 @@ def build(kind: str, name: str) -> tuple[nn.Module, Signature]:
 
 
 def _built(kind: str, name: str, degree: int) -> tuple[nn.Module, Signature]:
+    torch.manual_seed(0)
+    model = made(name, tiny(kind, degree))
+    stir(model)
+    contract = signature(model, Ranges(batch=4, tokens=24, image=64, samples=2000))
+    return Graph(model, [s.name for s in contract.inputs]), contract
+
+
+def made(name: str, config: Any) -> nn.Module:
+    """A model of this class. Raises LookupError where it is not small."""
     import transformers
 
-    config = tiny(kind, degree)
     head = getattr(transformers, name)
     with torch.device("meta"):
         size = sum(p.numel() for p in _made(head, config).parameters())
     if size > _MOST:
         raise LookupError(f"its tiny config still has {size:,} parameters")
-    torch.manual_seed(0)
-    model = _made(head, config).eval()
-    stir(model)
-    contract = signature(model, Ranges(batch=4, tokens=24, image=64, samples=2000))
-    return Graph(model, [s.name for s in contract.inputs]), contract
+    return _made(head, config).eval()
 
 
 def tiny(kind: str, degree: int = 0) -> Any:

@@ -62,6 +62,7 @@ _LEFT_OPEN = {
     **dict.fromkeys(("num_experts_per_tok", "prediction_length"), 2),
     **dict.fromkeys(("n_group", "topk_group", "n_shared_experts"), 1),
     "n_routed_experts": 4,
+    "audio_token_id": VOCABULARY - 3,
 }
 """Fields that some configs have no default for."""
 _BESIDE_HEADS = tuple((said, size) for said, size in _WIDTHS if "head_dim" not in said)
