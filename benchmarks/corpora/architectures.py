@@ -17,9 +17,8 @@ from torch import nn
 
 from benchmarks.corpora.cases import Case, stir
 from benchmarks.corpora.tiny import DEGREES, shrunk
-from exporters.huggingface.graph import Graph
-from exporters.huggingface.inputs import signature
 from exporters.huggingface.readings import Ranges
+from exporters.huggingface.source import one_graph
 from toolkit.signature import Signature
 
 HEADS = (
@@ -77,8 +76,7 @@ def _built(kind: str, name: str, degree: int) -> tuple[nn.Module, Signature]:
     torch.manual_seed(0)
     model = made(name, tiny(kind, degree))
     stir(model)
-    contract = signature(model, Ranges(batch=4, tokens=24, image=64, samples=2000))
-    return Graph(model, [s.name for s in contract.inputs]), contract
+    return one_graph(model, Ranges(batch=4, tokens=24, image=64, samples=2000))
 
 
 def made(name: str, config: Any) -> nn.Module:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import product
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from exporters.huggingface.graph import parameters
-from exporters.huggingface.grids import GridEncoder
+from exporters.huggingface.graph import aside, parameters
+from exporters.huggingface.grids import GridEncoder, patch_tower
 from exporters.huggingface.readings import READINGS, Ranges
-from toolkit.domain import Interval
 from toolkit.sequence import FEATURES
 from toolkit.signature import TensorSpec
 
@@ -26,28 +26,26 @@ def encoders(
     """Each with what one picture or sound of each row is to it; whether the model runs so is not
     known."""
     if "image_grid_thw" in parameters(model):
-        yield from _of_patches(model, ranges)
+        found = patch_tower(getattr(getattr(model, "model", None), "visual", None), ranges.image)
+        if found:
+            yield GridEncoder(found[0]), found[1]
     specs = [way.spec for way in READINGS[name](model, ranges) if not way.dims]
     for spec, several in product(specs, (False, True)):
         padded = hasattr(getattr(model, "model", None), "connector")
         made = EveryPictureEncoder if several and padded else MediaEncoder
-        yield made(model, kind, name, several), spec
+        yield made(_without_words(model), kind, name, several), spec
 
 
-def _of_patches(
-    model: Any, ranges: Ranges
-) -> Iterator[tuple[MediaEncoder | GridEncoder, TensorSpec]]:
-    """Pictures of the largest side that is promised; the config says none."""
-    config = model.config.vision_config
-    try:
-        step = config.patch_size * config.spatial_merge_size
-        side = max(ranges.image // step, 2) * step
-        encoder = GridEncoder(model, side, side)
-    except (ArithmeticError, AttributeError, TypeError, ValueError):
-        return
-    channels = int(getattr(config, "in_channels", 0) or getattr(config, "in_chans", 3))
-    shape = ("batch", channels, side, side)
-    yield encoder, TensorSpec("pixel_values", "float32", shape, Interval(-3.0, 3.0))
+def _without_words(model: nn.Module) -> nn.Module:
+    """The same model but for what reads and writes words, which is most of it."""
+    found = aside(model)
+    for path in ("lm_head", "language_model", "model.language_model"):
+        holder, _, name = path.rpartition(".")
+        with suppress(AttributeError):
+            parent = found.get_submodule(holder)
+            if name in dict(parent.named_children()):
+                setattr(parent, name, nn.Identity())
+    return found
 
 
 class MediaEncoder(nn.Module):

@@ -13,6 +13,10 @@ _NOT_RESULTS = frozenset({"loss", "past_key_values", "mems", "cache_params", "pa
 """Fields of outputs that are a state or a number for training, not what the model is asked for."""
 
 
+_ROUNDING = 1e-5
+"""Of the largest number."""
+
+
 class Graph(nn.Module):
     """`model(**inputs)` with its inputs in the order of `names`, and without a cache."""
 
@@ -38,6 +42,13 @@ def aside(model: nn.Module) -> nn.Module:
     """A copy that shares all tensors: Swin changes itself, even at a size that it then refuses."""
     tensors = (*model.parameters(), *model.buffers())
     return copy.deepcopy(model, {id(tensor): tensor for tensor in tensors})
+
+
+def alike(ours: Tensor, theirs: Tensor) -> bool:
+    """Are these what the same operations make of the same numbers, but for the order of sums?"""
+    return ours.shape == theirs.shape and bool(
+        (ours - theirs).abs().max() <= _ROUNDING * theirs.abs().max()
+    )
 
 
 def parameters(model: nn.Module) -> tuple[str, ...]:

@@ -14,30 +14,32 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from exporters.huggingface.graph import alike, parameters, results
+from toolkit.domain import Interval
 from toolkit.sequence import FEATURES
+from toolkit.signature import Dim, Signature, TensorSpec
+from toolkit.structure import flatten
 
 _ATTENTION = "onnxport_flash"
 """To be given how long a picture is, a name must have `flash` in it (transformers 5.23)."""
 
 
-class GridEncoder(nn.Module):
-    """Pictures [batch, images, channels, height, width] to `features` [batch, length, width]: where
-    a tower has features for several layers of the decoder (DeepStack), they are side by side."""
+class PatchTower(nn.Module):
+    """Pictures [batch, channels, height, width] to what a tower makes of them, a row a picture."""
 
     _grid: Tensor
     _ends: Tensor
     _order: Tensor | None
     _windows: Tensor | None
 
-    def __init__(self, model: nn.Module, height: int, width: int) -> None:
+    def __init__(self, tower: Any, height: int, width: int) -> None:
         """Raises ArithmeticError, AttributeError, TypeError or ValueError where it is no such
-        model."""
+        tower."""
         from transformers import AttentionInterface, vision_utils
 
         super().__init__()
         AttentionInterface.register(_ATTENTION, _within_pictures)
-        self.model = model
-        tower: Any = model.get_submodule("model.visual")
+        self.tower = tower
         config = tower.config
         self._patch, self._merge = int(config.patch_size), int(config.spatial_merge_size)
         self._frames = int(getattr(config, "temporal_patch_size", 1))
@@ -67,31 +69,30 @@ class GridEncoder(nn.Module):
         for name, tensor in (own | each | {"_order": order, "_windows": ends}).items():
             self.register_buffer(name, tensor, persistent=False)
 
-    def forward(self, media: Tensor) -> dict[str, Tensor]:
-        tower: Any = self.model.get_submodule("model.visual")
-        pictures = media.flatten(0, 1)
+    def forward(self, pictures: Tensor) -> dict[str, Any]:
+        tower: Any = self.tower
         number = pictures.shape[0]
         known: dict[str, Any] = {n: self.get_buffer(n).repeat(number, 1) for n in self._each}
         known |= {"cu_seqlens": self._ends, "max_seqlen": self._count}
         if self._order is not None:
-            starts = torch.arange(number, device=media.device) * len(self._order)
+            starts = torch.arange(number, device=pictures.device) * len(self._order)
             known["window_index"] = (starts[:, None] + self._order).flatten()
             known |= {"cu_window_seqlens": self._windows, "max_window_seqlen": self._count}
         with _picture_by_picture(tower):
-            found = tower(self._patches(pictures), grid_thw=self._grid.repeat(number, 1), **known)
-        deeper = getattr(found, "deepstack_features", None) or ()
-        features = torch.cat((found.pooler_output, *deeper), dim=-1)
-        return {FEATURES: features.reshape(media.shape[0], -1, features.shape[-1])}
+            found = results(tower(self.patches(pictures), grid_thw=self.grids(number), **known))
 
-    def given(self, media: Tensor) -> dict[str, Tensor]:
-        """As the model itself takes them."""
-        pictures = media.flatten(0, 1)
-        return {
-            "pixel_values": self._patches(pictures),
-            "image_grid_thw": self._grid.repeat(len(pictures), 1),
-        }
+        def by_picture(value: Any) -> Any:
+            if isinstance(value, Tensor):
+                return value.reshape(number, -1, value.shape[-1])
+            return tuple(map(by_picture, value))
 
-    def _patches(self, pictures: Tensor) -> Tensor:
+        return {name: by_picture(value) for name, value in found.items()}
+
+    def grids(self, number: int) -> Tensor:
+        """Frames, rows and columns of each picture's patches [number, 3]."""
+        return self._grid.repeat(number, 1)
+
+    def patches(self, pictures: Tensor) -> Tensor:
         """What the processors of these models make of a picture: blocks of patches that are merged
         later stand together, and a still picture is as many frames as one patch spans."""
         number, channels, height, width = pictures.shape
@@ -101,6 +102,64 @@ class GridEncoder(nn.Module):
         found = pictures.reshape(number, channels, *blocks).permute(order).unsqueeze(6)
         found = found.expand(-1, -1, -1, -1, -1, -1, self._frames, -1, -1)
         return found.reshape(number * self._count, channels * self._frames * patch * patch)
+
+
+def patch_tower(tower: Any, largest: int) -> tuple[PatchTower, TensorSpec] | None:
+    """A tower with pictures of the largest side up to that, as its config says none; None where it
+    is no such tower."""
+    try:
+        config = tower.config
+        step = config.patch_size * config.spatial_merge_size
+        side = max(largest // step, 2) * step
+        made = PatchTower(tower, side, side)
+    except (ArithmeticError, AttributeError, TypeError, ValueError):
+        return None
+    channels = int(getattr(config, "in_channels", 0) or getattr(config, "in_chans", 3))
+    shape = ("batch", channels, side, side)
+    return made, TensorSpec("pixel_values", "float32", shape, Interval(-3.0, 3.0))
+
+
+def alone(model: nn.Module, largest: int, batch: int) -> tuple[PatchTower, Signature] | None:
+    """A tower that is a model of its own, where it says here what it says itself; else None."""
+    if "grid_thw" not in parameters(model) or not (found := patch_tower(model, largest)):
+        return None
+    tower, spec = found
+    pictures = torch.randn(2, *map(int, spec.shape[1:]), generator=torch.Generator().manual_seed(0))
+    try:
+        with torch.no_grad():
+            ours = [t for _, t in flatten(tower(pictures))]
+            own = results(model(tower.patches(pictures), grid_thw=tower.grids(2)))
+            theirs = [t for _, t in flatten(own)]
+    except Exception:  # what a model says to inputs that are not its own has no common type
+        return None
+    pairs = zip(ours, theirs, strict=True)
+    if len(ours) != len(theirs) or not all(alike(a.reshape(b.shape), b) for a, b in pairs):
+        return None
+    return tower, Signature((spec,), (Dim("batch", Interval(1, batch)),))
+
+
+class GridEncoder(nn.Module):
+    """Pictures [batch, images, channels, height, width] to `features` [batch, length, width]: where
+    a tower has features for several layers of the decoder (DeepStack), they are side by side."""
+
+    def __init__(self, tower: PatchTower) -> None:
+        super().__init__()
+        self.tower = tower
+        self.grid = tower.grid
+
+    def forward(self, media: Tensor) -> dict[str, Tensor]:
+        found = self.tower(media.flatten(0, 1))
+        deeper = found.get("deepstack_features", ())
+        features = torch.cat((found["pooler_output"], *deeper), dim=-1)
+        return {FEATURES: features.reshape(media.shape[0], -1, features.shape[-1])}
+
+    def given(self, media: Tensor) -> dict[str, Tensor]:
+        """As the model itself takes them."""
+        pictures = media.flatten(0, 1)
+        return {
+            "pixel_values": self.tower.patches(pictures),
+            "image_grid_thw": self.tower.grids(len(pictures)),
+        }
 
 
 class Places:

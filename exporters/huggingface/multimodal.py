@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from exporters.huggingface.encoders import KINDS, MediaEncoder, encoders
-from exporters.huggingface.graph import aside, parameters
+from exporters.huggingface.graph import alike, aside, parameters
 from exporters.huggingface.grids import GridEncoder, Places
 from exporters.huggingface.masks import PictureMasks
 from exporters.huggingface.readings import Ranges, text_config, vocabulary
@@ -38,8 +38,6 @@ _KINDS_OF_TOKENS = ("token_type_ids", "mm_token_type_ids")
 """Where a model is told the places of its pictures, it may treat them in another way."""
 _BIT = Choices((0, 1))
 _ROWS, _EACH, _WORDS = 2, 2, 3
-_ROUNDING = 1e-5
-"""Of the largest score: both ways are the same operations on the same numbers."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +124,7 @@ def media(
         tried = product(encoders(model, kind, name, ranges), _masks(model))
         for (encoder, spec), masks in tried:
             read = MultimodalDecoder(decoder, encoder.grid, masks)
-            if size := _size(encoder, read, past, spec, token):
+            if size := _size(model, encoder, read, past, spec, token):
                 return _media(encoder, read, spec, token, size, kind, ranges)
     return None
 
@@ -163,6 +161,7 @@ def _media(
 
 
 def _size(
+    model: nn.Module,
     encoder: MediaEncoder | GridEncoder,
     decoder: MultimodalDecoder,
     past: Sequence[Tensor],
@@ -171,7 +170,7 @@ def _size(
 ) -> tuple[int, int] | None:
     """How many features a picture has, and how wide they are; None where the parts do not run, or
     say something else than the model."""
-    model, rng = encoder.model, np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     shape = (_ROWS, _EACH, *map(int, spec.shape[1:]))
     given = to_tensor(examples.draw(spec, shape, "uniform", rng), spec.dtype)
     try:
@@ -186,7 +185,7 @@ def _size(
             ours = decoder(ids, ones, places, features, none, none, *empty)[LOGITS]
     except Exception:  # what a model says to inputs that are not its own has no common type
         return None
-    if ours.shape != theirs.shape or (ours - theirs).abs().max() > _ROUNDING * theirs.abs().max():
+    if not alike(ours, theirs):
         return None
     return features.shape[1] // _EACH, features.shape[2]
 

@@ -14,13 +14,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from exporters.huggingface import inputs, multimodal, sequences, tasks
+from exporters.huggingface import grids, inputs, multimodal, sequences, tasks
 from exporters.huggingface.graph import Graph
 from exporters.huggingface.readings import DEFAULT, Ranges
 from toolkit.errors import InputError, MissingError
 from toolkit.model import first_line
 from toolkit.plugins import Built
 from toolkit.sequence import ENCODER
+from toolkit.signature import Signature
 
 _WEIGHTS = ("*.safetensors", "*.bin")
 
@@ -59,12 +60,20 @@ class HuggingFace:
 def wrapped(model: nn.Module, ranges: Ranges = DEFAULT, notes: tuple[str, ...] = ()) -> Built:
     """A model of transformers as a module of this project: one graph, or parts that write."""
     model.eval()
-    signature = inputs.signature(model, ranges)
+    graph, signature = one_graph(model, ranges)
     names = [s.name for s in signature.inputs]
     if found := sequences.sequence(model, signature, ranges):
         left = multimodal.remarks(model, names, ENCODER in found.parts)
         return Built(found, signature, (*notes, *sequences.remarks(model), *left))
-    return Built(Graph(model, names), signature, (*notes, *multimodal.remarks(model, names)))
+    return Built(graph, signature, (*notes, *multimodal.remarks(model, names)))
+
+
+def one_graph(model: nn.Module, ranges: Ranges = DEFAULT) -> tuple[nn.Module, Signature]:
+    """A model of transformers as a module of tensors, and what these are."""
+    if tower := grids.alone(model, ranges.image, ranges.batch):
+        return tower
+    signature = inputs.signature(model, ranges)
+    return Graph(model, [s.name for s in signature.inputs]), signature
 
 
 def _config(place: Path) -> tuple[Any, Path | None]:

@@ -7,12 +7,14 @@ import pytest
 import torch
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from exporters.huggingface.grids import GridEncoder, Places
+from exporters.huggingface.grids import GridEncoder, PatchTower, Places
+from exporters.huggingface.readings import Ranges
+from exporters.huggingface.source import wrapped
 from tests.exporters.huggingface.test_sequences import original
 
 
-def encoder(name: str, height: int, width: int) -> GridEncoder:
-    return GridEncoder(original(name), height, width).eval()
+def encoder(model: Any, height: int, width: int) -> GridEncoder:
+    return GridEncoder(PatchTower(model.model.visual, height, width)).eval()
 
 
 def test_patches_are_those_of_the_processor() -> None:
@@ -22,7 +24,7 @@ def test_patches_are_those_of_the_processor() -> None:
     )
     theirs = processor(images=[picture], return_tensors="pt", input_data_format="channels_first")
     normalized = (torch.from_numpy(picture).float() / 255 - 0.5) / 0.25
-    ours = encoder("qwen2_vl", 32, 48).given(normalized[None, None])
+    ours = encoder(original("qwen2_vl"), 32, 48).given(normalized[None, None])
     torch.testing.assert_close(ours["pixel_values"], theirs["pixel_values"])
     assert ours["image_grid_thw"].tolist() == theirs["image_grid_thw"].tolist() == [[1, 4, 6]]
 
@@ -33,10 +35,10 @@ def test_patches_are_those_of_the_processor() -> None:
 )
 @torch.no_grad()
 def test_features_of_many_pictures_are_those_of_the_model(name: str, size: tuple[int, int]) -> None:
-    subject = encoder(name, *size)
+    model = original(name)
+    subject = encoder(model, *size)
     media = torch.randn(2, 3, 3, *size, generator=torch.Generator().manual_seed(0))
     given: dict[str, Any] = subject.given(media)
-    model: Any = subject.model
     found = model.get_image_features(given["pixel_values"], given["image_grid_thw"])
     layers = (found.pooler_output, *(getattr(found, "deepstack_features", None) or ()))
     ours = subject(media)["features"]
@@ -59,3 +61,16 @@ def test_positions_are_those_of_the_model() -> None:
     )
     ours = Places(rows, columns)(mask, kinds * mask)
     assert torch.equal(ours * mask, theirs * mask)
+
+
+@torch.no_grad()
+def test_a_tower_alone_takes_pictures() -> None:
+    model: Any = original("qwen2_5_vl").model.visual
+    built = wrapped(model, Ranges(batch=2, image=64))
+    (pixels,) = built.signature.inputs
+    assert pixels.shape == ("batch", 3, 64, 64)
+    found = built.module(torch.zeros(2, 3, 64, 64))
+    assert {n: tuple(t.shape) for n, t in found.items()} == {
+        "last_hidden_state": (2, 64, 16),
+        "pooler_output": (2, 16, 16),
+    }
