@@ -180,3 +180,20 @@ def test_limits_of_one_tensor_are_told_apart(tmp_path: Path) -> None:
     found = ort.InferenceSession(str(tmp_path / "m.onnx")).run(None, {"x": x.numpy()})
     for one, other in zip(found, module(x), strict=True):
         np.testing.assert_array_equal(one, other.numpy())
+
+
+class Near(nn.Module):
+    """Adds and multiplies by numbers that are nearly 0 and 1."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-9), x * 1.000005
+
+
+def test_what_is_nearly_nothing_is_not_left_out(tmp_path: Path) -> None:
+    model = source.load((Near(), "x: float32[rows, 4]; where rows = 1..4"))
+    Dynamo().export(model, tmp_path / "m.onnx", opset=20)
+    session = ort.InferenceSession(tmp_path / "m.onnx")
+    normed, _ = session.run(None, {"x": np.zeros((1, 4), np.float32)})
+    assert not normed.any()  # without epsilon 0 times infinity
+    _, moved = session.run(None, {"x": np.ones((1, 4), np.float32)})
+    assert (moved > 1).all()
