@@ -198,7 +198,8 @@ def _traced(model: LoadedModel, *, strict: bool, once: bool) -> _Found:
         raise refused(violated, model.module) from violated
     if limits := guards.limits(free, model.signature):
         raise guards.refusal(limits, watch, model.signature)
-    return _Found(free)
+    doubts = guards.broken(free, model.signature, orders=True)
+    return _Found(free, False, doubts, watch.behind(doubts))
 
 
 def _others(

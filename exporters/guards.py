@@ -111,12 +111,17 @@ def limits(program: torch.export.ExportedProgram, signature: Signature) -> list[
     return list(found.values())
 
 
-def broken(program: torch.export.ExportedProgram, signature: Signature) -> list[str]:
+def broken(
+    program: torch.export.ExportedProgram, signature: Signature, *, orders: bool = False
+) -> list[str]:
     """What torch took for true of the example and is not, at or near the ends of what is declared.
 
     A range does not tell it: `ceil(width / 64) == 1`, for a feature map of one pixel. Nor do the
-    ends alone: of 64 and 128 a thirty-second is even, and of 96 it is not (MobileViT).
+    ends alone: of 64 and 128 a thirty-second is even, and of 96 it is not (MobileViT). `orders`:
+    of a program whose ranges torch was let narrow, also that one size is not less than another, at
+    sizes between the ends too (SEW pads what is odd).
     """
+    kinds = (sympy.Eq, sympy.Lt, sympy.Le, sympy.Gt, sympy.Ge) if orders else sympy.Eq
     open_sizes = (s for _, s in _sizes(program, signature) if isinstance(s, torch.SymInt))
     environment = next((size.node.shape_env for size in open_sizes), None)
     if environment is None:
@@ -124,23 +129,26 @@ def broken(program: torch.export.ExportedProgram, signature: Signature) -> list[
     symbols = _symbols(program, signature)
     guards = (guard.expr for guard in environment.guards[:_MOST_EXPRESSIONS])
     found = []
-    for equal in guards:
-        if isinstance(equal, sympy.Eq):  # what is not equal is no special case
-            known = environment.replace(equal)
-            if any(known.xreplace(at) == sympy.false for at in _sizes_near_ends(known, symbols)):
-                found.append(str(equal))
+    for guard in guards:
+        if isinstance(guard, kinds):  # what is not equal is no special case
+            known = environment.replace(guard)
+            sizes = _some_sizes(known, symbols, between=orders)
+            if any(known.xreplace(at) == sympy.false for at in sizes):
+                found.append(str(guard))
     return found
 
 
-def _sizes_near_ends(
-    expression: sympy.Expr, symbols: Mapping[sympy.Symbol, tuple[Dim, int]]
+def _some_sizes(
+    expression: sympy.Expr, symbols: Mapping[sympy.Symbol, tuple[Dim, int]], *, between: bool
 ) -> Iterator[dict[sympy.Symbol, sympy.Integer]]:
-    """At most 64 combinations: of one size 16, of two 8 each, of more the ends."""
+    """At most 64 combinations: of one size 16 at its ends, of two 8 each, of more the ends; then,
+    of one size alone, some 40 `between`."""
     free = [s for s in symbols if s in expression.free_symbols]
     each = {1: 8, 2: 4}.get(len(free), 1)
     choices = []
     for dim, times in (symbols[s] for s in free):
-        near = dict.fromkeys((*dim.legal[:each], *dim.legal[-each:]))
+        inner = dim.legal[:: max(len(dim.legal) // 40, 1)] if between and len(free) == 1 else ()
+        near = dict.fromkeys((*dim.legal[:each], *dim.legal[-each:], *inner))
         choices.append([sympy.Integer(size // times) for size in near])
     for sizes in islice(product(*choices), 64):
         yield dict(zip(free, sizes, strict=True))

@@ -81,3 +81,20 @@ def test_what_was_taken_for_true_is_held_against_the_ends(traced: int, broken: b
     shapes = ({0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO},)
     program = torch.export.export(Mapped(), (torch.zeros(2, traced),), dynamic_shapes=shapes)
     assert bool(guards.broken(program, signature)) is broken
+
+
+class Halved(nn.Module):
+    """What is odd is padded after it was halved and doubled."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x[..., : x.shape[-1] // 40 * 40 : 40]
+        missing = x.shape[-1] // 20 - 2 * y.shape[-1]
+        return y.repeat_interleave(2, -1) if missing < 1 else y.repeat_interleave(3, -1)
+
+
+@pytest.mark.parametrize("orders", [True, False])
+def test_an_order_of_sizes_is_held_against_those_between_the_ends(orders: bool) -> None:
+    signature = Signature.parse("x: float32[n, w]; where n = 2..3, w = 160..619")
+    shapes = ({0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO},)
+    program = torch.export.export(Halved(), (torch.zeros(2, 160),), dynamic_shapes=shapes)
+    assert bool(guards.broken(program, signature, orders=orders)) is orders
