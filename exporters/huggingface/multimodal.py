@@ -2,13 +2,13 @@
 
 The encoder's graph makes features of a picture or a sound; the decoder's graph puts them in the
 places that a prompt keeps for them, and is otherwise that of `sequences`. It is told these places
-and not looks for the token: so they are anywhere in the cases of a check, and the state carries
+and does not look for the token: so they are anywhere in the cases of a check, and the state carries
 how many features were read. Each row has as many pictures or sounds as the others; features that a
 prompt has no places for are not read, so a row with fewer is filled up with any.
 
-What a model does beside (attention to both sides within a picture, positions in two dimensions)
-has no part here. So a model is only read in this way if its parts give the scores that it gives
-itself to a prompt with a picture.
+Positions in rows and columns (`grids`) and attention to both sides within a picture (`masks`) are
+known here; what else a model does is not. So a model is read in this way only if its parts give the
+scores that it gives itself to a prompt with two pictures.
 """
 
 from __future__ import annotations
