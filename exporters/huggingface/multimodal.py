@@ -13,7 +13,7 @@ scores that it gives itself to a prompt with two pictures.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from exporters.huggingface.caches import State, empty
 from exporters.huggingface.encoders import KINDS, MediaEncoder, encoders
 from exporters.huggingface.graph import alike, aside, parameters
 from exporters.huggingface.grids import GridEncoder, Places
@@ -110,9 +111,7 @@ class MultimodalDecoder(nn.Module):
         return {**found, f"{PRESENT}{PLACEHOLDER}": every}
 
 
-def media(
-    model: nn.Module, decoder: nn.Module, past: Sequence[Tensor], ranges: Ranges
-) -> Media | None:
+def media(model: nn.Module, decoder: nn.Module, past: State, ranges: Ranges) -> Media | None:
     """How a model reads pictures or sounds; None where it does not, or in another way than here.
 
     `decoder`: a `sequences.Decoder` that takes embeddings; `past`: its state, of any length.
@@ -164,7 +163,7 @@ def _size(
     model: nn.Module,
     encoder: MediaEncoder | GridEncoder,
     decoder: MultimodalDecoder,
-    past: Sequence[Tensor],
+    past: State,
     spec: TensorSpec,
     token: int,
 ) -> tuple[int, int] | None:
@@ -181,8 +180,8 @@ def _size(
             ones = torch.ones_like(ids)
             whole = {"attention_mask": ones, **encoder.given(given), **kinds}
             theirs = aside(model)(input_ids=ids, **whole).logits
-            none, empty = ones[:, :0], [t[:1, :, :0].expand(_ROWS, -1, -1, -1) for t in past]
-            ours = decoder(ids, ones, places, features, none, none, *empty)[LOGITS]
+            none, before = ones[:, :0], empty(past, _ROWS)
+            ours = decoder(ids, ones, places, features, none, none, *before)[LOGITS]
     except Exception:  # what a model says to inputs that are not its own has no common type
         return None
     if not alike(ours, theirs):

@@ -1,33 +1,45 @@
 """Models of transformers that write, as sequence models of this project (`toolkit.sequence`).
 
-The state of a decoder is its KV cache: `past.N.key` and `past.N.value` of each layer, [batch,
-heads, past, width], and the mask of what came before. Each layer keeps its whole past, a layer with
-a sliding window too: the model's own mask leaves out what the window does not reach. The encoder's
-graph also computes keys and values of the cross-attention, so that no step computes them again.
+The state of a decoder is its cache (`caches`): `past.N.key` and `past.N.value` of a layer that
+attends, [batch, heads, past, width], states of a fixed size of one that recurs, and the mask of
+what came before. Each layer keeps its whole past, a layer with a sliding window too: the model's
+own mask leaves out what the window does not reach. The encoder's graph also computes keys and
+values of the cross-attention, so that no step computes them again.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, cast
+from unittest import mock
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from exporters.huggingface import multimodal
-from exporters.huggingface.graph import Graph, parameters
+from exporters.huggingface.caches import (
+    ATTENTION,
+    Layout,
+    State,
+    cache_of,
+    empty,
+    held,
+    layout,
+    named,
+    shaped,
+    specs,
+)
+from exporters.huggingface.graph import Graph, alike, aside, parameters
 from exporters.huggingface.readings import Ranges, positions, text_config, vocabulary
 from toolkit import examples
 from toolkit.domain import Choices, Interval
 from toolkit.model import to_tensor
 from toolkit.sequence import DECODER, ENCODER, IDS, LOGITS, MASK, PAST, PRESENT, Generation
 from toolkit.signature import Dim, Signature, TensorSpec
-
-Pairs = list[tuple[Tensor, Tensor]]
-"""Keys and values of each layer."""
 
 _STATE = 1024
 """The longest state that is promised, where the model has no shorter limit: cases are checked."""
@@ -58,10 +70,10 @@ class Decoder(nn.Module):
     transformers' own generate. Where `words` says so, embeddings [batch, tokens, width] for ids.
     """
 
-    def __init__(self, model: nn.Module, words: str = "input_ids") -> None:
+    def __init__(self, model: nn.Module, kinds: Layout, words: str = "input_ids") -> None:
         super().__init__()
         self.model = model
-        self._words = words
+        self._kinds, self._words = kinds, words
         self._places = "position_ids" in parameters(model)
 
     def forward(
@@ -80,13 +92,14 @@ class Decoder(nn.Module):
         """`seen`: the mask of all until now [batch, past + tokens]; `places`: the positions of all
         [..., batch, past + tokens], where they are not one after another; `masks`: of each type of
         layer, where they are not made of `seen`."""
-        cache = _cache(_pairs(past))
+        cache = cache_of(shaped(self._kinds, past))
         given = {"attention_mask": masks or seen, "past_key_values": cache, "use_cache": True}
         if self._places:
             every = (seen.cumsum(1) - 1).clamp(min=0) if places is None else places
             given["position_ids"] = every[..., seen.shape[1] - words.shape[1] :]
-        scores = self.scores(words, **given)
-        return {LOGITS: scores, f"{PRESENT}{MASK}": seen, **_named(PRESENT, _held(cache))}
+        with _every_padding_masked(self.model):
+            scores = self.scores(words, **given)
+        return {LOGITS: scores, f"{PRESENT}{MASK}": seen, **named(PRESENT, held(cache))}
 
     def scores(self, words: Tensor, **given: Any) -> Tensor:
         found: Tensor = self.model(**{self._words: words}, **given).logits
@@ -97,8 +110,8 @@ class DeepDecoder(Decoder):
     """Of embeddings [batch, tokens, width * (1 + layers)]: what is beside the first is added to the
     outputs of the first layers (DeepStack, Qwen3-VL)."""
 
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__(model, "inputs_embeds")
+    def __init__(self, model: nn.Module, kinds: Layout) -> None:
+        super().__init__(model, kinds, "inputs_embeds")
 
     def scores(self, words: Tensor, **given: Any) -> Tensor:
         model: Any = self.model
@@ -121,12 +134,12 @@ def _added_everywhere(reader: Any) -> Iterator[Any]:
         del reader._deepstack_process
 
 
-def _reader(model: nn.Module) -> Decoder:
+def _reader(model: nn.Module, kinds: Layout) -> Decoder:
     """A decoder of embeddings."""
     inner = getattr(getattr(model, "model", None), "language_model", None)
     if hasattr(inner, "_deepstack_process"):
-        return DeepDecoder(model)
-    return Decoder(model, "inputs_embeds")
+        return DeepDecoder(model, kinds)
+    return Decoder(model, kinds, "inputs_embeds")
 
 
 class Encoder(nn.Module):
@@ -143,7 +156,7 @@ class Encoder(nn.Module):
         start = torch.zeros(tensors[0].shape[0], 1, dtype=torch.int64, device=tensors[0].device)
         given = dict(zip(self._names, tensors, strict=True))
         found = self.model(**given, decoder_input_ids=start, use_cache=True)
-        return _named("cross.", _held(found.past_key_values.cross_attention_cache))
+        return named("cross.", held(found.past_key_values.cross_attention_cache))
 
 
 class CrossDecoder(nn.Module):
@@ -159,13 +172,14 @@ class CrossDecoder(nn.Module):
         from transformers.modeling_outputs import BaseModelOutput
 
         given = {"attention_mask": tensors[0]} if self._masked else {}
-        caches = _pairs(tensors[1:] if self._masked else tensors)
-        cross, past = caches[: len(caches) // 2], caches[len(caches) // 2 :]
-        cache = EncoderDecoderCache(_cache(past), _cache(cross))
+        flat = tensors[1:] if self._masked else tensors
+        layers = shaped((ATTENTION,) * (len(flat) // 2), flat)
+        cross, past = layers[: len(layers) // 2], layers[len(layers) // 2 :]
+        cache = EncoderDecoderCache(cache_of(past), cache_of(cross))
         cache.is_updated = dict.fromkeys(range(len(cross)), True)
         # Looked at for its shape only: the keys and values that were made of it are in the cache.
         width = text_config(self.model).hidden_size
-        memory = cross[0][0].new_zeros(ids.shape[0], cross[0][0].shape[2], width)
+        memory = cross[0]["key"].new_zeros(ids.shape[0], cross[0]["key"].shape[2], width)
         found = self.model(
             encoder_outputs=BaseModelOutput(last_hidden_state=memory),
             decoder_input_ids=ids,
@@ -173,7 +187,7 @@ class CrossDecoder(nn.Module):
             use_cache=True,
             **given,
         )
-        return {LOGITS: found.logits, **_named(PRESENT, _held(cache.self_attention_cache))}
+        return {LOGITS: found.logits, **named(PRESENT, held(cache.self_attention_cache))}
 
 
 def sequence(model: nn.Module, whole: Signature, ranges: Ranges) -> Writer | None:
@@ -184,15 +198,56 @@ def sequence(model: nn.Module, whole: Signature, ranges: Ranges) -> Writer | Non
     if state is None:
         return None
     past, cross = state
-    generation, words = _generation(model, ranges), _reader(model)
+    generation, kinds = _generation(model, ranges), layout(past)
+    words = _reader(model, kinds)
     if cross:
         parts = _with_encoder(model, whole, ranges, past, cross)
-    elif read := multimodal.media(model, words, sum(past, ()), ranges):
+    elif read := multimodal.media(model, words, past, ranges):
         parts = _with_media(words, ranges, past, read)
         generation = replace(generation, placeholder=read.token, at_once=read.at_once)
     else:
-        parts = {DECODER: (Decoder(model), _decoder(model, ranges, past))}
+        decoder = Decoder(model, kinds)
+        if set(kinds) != {ATTENTION} and not _carries(decoder, past):
+            return None
+        parts = {DECODER: (decoder, _decoder(model, ranges, past))}
     return Writer(model, [s.name for s in whole.inputs], parts, generation)
+
+
+def _carries(decoder: Decoder, past: State) -> bool:
+    """Does a text in parts, with the state carried, give the scores of the whole text? Not where a
+    model begins anew in each run of several tokens."""
+    words = np.random.default_rng(0).integers(0, vocabulary(decoder.model), (2, 7))
+    ids = torch.from_numpy(words)
+    ones, state, seen, parts = torch.ones_like(ids), empty(past, 2), 0, []
+    try:
+        with torch.no_grad():
+            whole = aside(decoder.model)(input_ids=ids, attention_mask=ones).logits
+            for step in (3, 1, 3):
+                part = slice(seen, seen + step)
+                found = decoder(ids[:, part], ones[:, part], ones[:, :seen], *state)
+                state = [found[name] for name in named(PRESENT, past)]
+                parts.append(found[LOGITS])
+                seen += step
+    except Exception:  # what a model says to a state that it does not take has no common type
+        return False
+    return alike(torch.cat(parts, dim=1), whole, rounding=1e-3)
+
+
+@contextmanager
+def _every_padding_masked(model: nn.Module) -> Iterator[None]:
+    """The library takes a run of one token for one that is not padded, and a graph has no run of
+    one token: recurrences would see a padded one here and not there."""
+    module = sys.modules[type(model).__module__]
+    name = "create_recurrent_attention_mask"
+    if not hasattr(module, name):
+        yield
+        return
+
+    def local(*, inputs_embeds: Tensor, attention_mask: Tensor, **_: Any) -> Tensor:
+        return attention_mask[:, attention_mask.shape[1] - inputs_embeds.shape[1] :]
+
+    with mock.patch.object(module, name, local):
+        yield
 
 
 def remarks(model: nn.Module) -> tuple[str, ...]:
@@ -210,7 +265,7 @@ def remarks(model: nn.Module) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _observed(model: nn.Module, whole: Signature) -> tuple[Pairs, Pairs] | None:
+def _observed(model: nn.Module, whole: Signature) -> tuple[State, State] | None:
     """Keys and values of one row after a few tokens: of each layer, and of its cross-attention."""
     sizes = {d.name: d.low for d in whole.dims}
     rows = examples.feeds(whole, sizes, "uniform", np.random.default_rng(0))
@@ -222,33 +277,33 @@ def _observed(model: nn.Module, whole: Signature) -> tuple[Pairs, Pairs] | None:
             cache = model(**given, use_cache=True).past_key_values
         if hasattr(cache, "cross_attention_cache"):
             past, cross = cache.self_attention_cache, cache.cross_attention_cache
-            return _held(past), _held(cross)
+            return held(past), held(cross)
         if "decoder_input_ids" in given or "input_ids" not in given:
             return None
-        return _held(cache), []
+        return held(cache), []
     except (AttributeError, TypeError, ValueError):  # no cache, or one of another kind
         return None
 
 
-def _decoder(model: nn.Module, ranges: Ranges, past: Pairs, beside: int = 0) -> Signature:
+def _decoder(model: nn.Module, ranges: Ranges, past: State, beside: int = 0) -> Signature:
     words, dims = _words(model, ranges, beside)
     bit = Choices((0, 1))
-    specs = (
+    inputs = (
         TensorSpec(IDS, "int64", ("batch", "tokens"), words),
         TensorSpec(MASK, "int64", ("batch", "tokens"), bit),
         TensorSpec(f"{PAST}{MASK}", "int64", ("batch", "past"), bit),
-        *_specs(PAST, past, "past"),
+        *specs(PAST, past, "past"),
     )
     outputs = (
         TensorSpec(LOGITS, "float32", ("batch", "tokens", _width(model))),
         TensorSpec(f"{PRESENT}{MASK}", "int64", ("batch", "so_far")),
-        *_specs(PRESENT, past, "so_far"),
+        *specs(PRESENT, past, "so_far"),
     )
-    return Signature(specs, dims, outputs)
+    return Signature(inputs, dims, outputs)
 
 
 def _with_media(
-    words: Decoder, ranges: Ranges, past: Pairs, read: multimodal.Media
+    words: Decoder, ranges: Ranges, past: State, read: multimodal.Media
 ) -> dict[str, tuple[nn.Module, Signature]]:
     most = replace(ranges, tokens=ranges.tokens + (read.length.high if read.at_once else 0))
     alone = _decoder(words.model, most, past, beside=read.length.high)
@@ -265,12 +320,12 @@ def _with_media(
 
 
 def _with_encoder(
-    model: nn.Module, whole: Signature, ranges: Ranges, past: Pairs, cross: Pairs
+    model: nn.Module, whole: Signature, ranges: Ranges, past: State, cross: State
 ) -> dict[str, tuple[nn.Module, Signature]]:
     inputs = tuple(s for s in whole.inputs if s.name != "decoder_input_ids")
     used = {n for s in inputs for n in s.shape}
     tokens = [d for d in whole.dims if d.name == "tokens" and d.name in used]
-    length: int | str = cross[0][0].shape[2]
+    length: int | str = cross[0]["key"].shape[2]
     mask = [s for s in inputs if s.name == "attention_mask"]
     renamed: tuple[TensorSpec, ...] = inputs
     if tokens:  # in the decoder `tokens` are its own
@@ -281,18 +336,18 @@ def _with_encoder(
         Dim("length", d.sizes) if d.name == "tokens" else d for d in whole.dims if d.name in used
     )
     words, dims = _words(model, ranges)
-    encoder = Signature(renamed, sizes, tuple(_specs("cross.", cross, length)))
+    encoder = Signature(renamed, sizes, tuple(specs("cross.", cross, length)))
     decoder = Signature(
         (
             TensorSpec(IDS, "int64", ("batch", "tokens"), words),
             *mask,
-            *_specs("cross.", cross, length),
-            *_specs(PAST, past, "past"),
+            *specs("cross.", cross, length),
+            *specs(PAST, past, "past"),
         ),
         (*(d for d in sizes if d.name == "length"), *dims),
         (
             TensorSpec(LOGITS, "float32", ("batch", "tokens", _width(model))),
-            *_specs(PRESENT, past, "so_far"),
+            *specs(PRESENT, past, "so_far"),
         ),
     )
     return {
@@ -343,47 +398,3 @@ def _width(model: nn.Module) -> int:
     """How many tokens are scored: it may be more than there are (Marian), or fewer."""
     head: Any = cast("Any", model).get_output_embeddings()
     return int(getattr(head, "out_features", 0) or vocabulary(model))
-
-
-def _specs(prefix: str, pairs: Pairs, length: int | str) -> list[TensorSpec]:
-    return [
-        TensorSpec(name, "float32", ("batch", t.shape[1], length, t.shape[3]))
-        for name, t in _named(prefix, pairs).items()
-    ]
-
-
-def _named(prefix: str, pairs: Pairs) -> dict[str, Tensor]:
-    return {
-        f"{prefix}{n}.{kind}": tensor
-        for n, pair in enumerate(pairs)
-        for kind, tensor in zip(("key", "value"), pair, strict=True)
-    }
-
-
-def _pairs(flat: Sequence[Tensor]) -> Pairs:
-    return list(zip(flat[::2], flat[1::2], strict=True))
-
-
-def _held(cache: Any) -> Pairs:
-    """Raises TypeError where a layer of the cache holds anything but keys and values."""
-    from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
-
-    for layer in cache.layers:
-        if type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer) or layer.keys is None:
-            raise TypeError(f"a layer of the cache is a {type(layer).__name__}")
-        if layer.keys.dim() != 4:
-            raise TypeError("keys are not [batch, heads, length, width]")
-    return [(layer.keys, layer.values) for layer in cache.layers]
-
-
-def _cache(pairs: Pairs) -> Any:
-    """A cache that holds these. Set and not updated, which would join each to an empty tensor."""
-    from transformers.cache_utils import DynamicCache, DynamicLayer
-
-    cache = DynamicCache()
-    for keys, values in pairs:
-        layer: Any = DynamicLayer()
-        layer.keys, layer.values, layer.is_initialized = keys, values, True
-        layer.dtype, layer.device = keys.dtype, keys.device
-        cache.layers.append(layer)
-    return cache

@@ -26,6 +26,7 @@ def original(name: str) -> Any:
     """With weights large enough that what came before matters."""
     config = CONFIGS[name]()
     kind = getattr(transformers, config.architectures[0])
+    torch.manual_seed(0)
     model = kind._from_config(config, attn_implementation="eager").eval()
     generator = torch.Generator().manual_seed(4)
     for parameter in model.parameters():
@@ -53,7 +54,7 @@ def padded(prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor
     return torch.tensor(rows), torch.tensor(mask)
 
 
-@pytest.mark.parametrize("name", ["gpt2", "llama"])
+@pytest.mark.parametrize("name", ["gpt2", "llama", "qwen3_next", "lfm2", "falcon_h1"])
 def test_a_decoder_writes_what_generate_writes(name: str) -> None:
     model = original(name)
     ids, mask = padded(PROMPTS)

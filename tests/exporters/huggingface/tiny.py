@@ -6,6 +6,14 @@ import transformers
 
 TEXT = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
 BERT = {**TEXT, "intermediate_size": 32, "vocab_size": 50, "max_position_embeddings": 40}
+LLAMA = {
+    **BERT,
+    "model_type": "llama",
+    "num_key_value_heads": 1,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "pad_token_id": 0,
+}
 T5 = {
     "d_model": 16,
     "d_kv": 8,
@@ -24,14 +32,6 @@ BART = {
 TOKENS = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "decoder_start_token_id": 1}
 WORDS = {"vocab_size": 50, "max_position_embeddings": 40, "forced_eos_token_id": None, **TOKENS}
 
-LLAMA = {
-    **BERT,
-    "model_type": "llama",
-    "num_key_value_heads": 1,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "pad_token_id": 0,
-}
 QWEN = {**LLAMA, "rope_parameters": {"rope_type": "default", "mrope_section": [2, 1, 1]}}
 GRID = {
     **TEXT,
@@ -52,6 +52,22 @@ CONFIGS: dict[str, Any] = {
     ),
     "llama": lambda: transformers.LlamaConfig(
         **BERT, num_key_value_heads=1, architectures=["LlamaForCausalLM"]
+    ),
+    "qwen3_next": lambda: transformers.Qwen3NextConfig(
+        **{**LLAMA, "model_type": "qwen3_next"}, head_dim=8, linear_key_head_dim=8,
+        linear_value_head_dim=8, linear_num_key_heads=2, linear_num_value_heads=2,
+        layer_types=["linear_attention", "full_attention"], num_experts=4, num_experts_per_tok=2,
+        moe_intermediate_size=16, shared_expert_intermediate_size=16,
+        architectures=["Qwen3NextForCausalLM"],
+    ),
+    "lfm2": lambda: transformers.Lfm2Config(
+        **{**LLAMA, "model_type": "lfm2"}, layer_types=["conv", "full_attention"],
+        architectures=["Lfm2ForCausalLM"],
+    ),
+    "falcon_h1": lambda: transformers.FalconH1Config(
+        **{**LLAMA, "model_type": "falcon_h1"}, head_dim=8, mamba_d_ssm=32, mamba_n_heads=4,
+        mamba_d_head=8, mamba_d_state=8, mamba_expand=2, mamba_chunk_size=8,
+        architectures=["FalconH1ForCausalLM"],
     ),
     "t5": lambda: transformers.T5Config(
         **T5, architectures=["T5ForConditionalGeneration"]
