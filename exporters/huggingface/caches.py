@@ -36,6 +36,8 @@ def _kept(layer: Any) -> Iterator[tuple[str, Tensor]]:
         "LinearAttentionAndSlidingWindowAttentionLayer",
     )
     kind = type(layer).__name__
+    if kind == "DummyLayer":  # of a layer without a state among others (Nemotron-H)
+        return
     if kind not in (*attending, *both, "LinearAttentionLayer"):
         raise TypeError(f"a layer of the cache is a {kind}")
     if kind != "LinearAttentionLayer":
@@ -51,6 +53,11 @@ def _kept(layer: Any) -> Iterator[tuple[str, Tensor]]:
 
 def layout(state: State) -> Layout:
     return tuple(map(tuple, state))
+
+
+def attends(kinds: Layout) -> bool:
+    """Is there a layer whose state is as long as what came before?"""
+    return any("key" in layer for layer in kinds)
 
 
 def shaped(kinds: Layout, flat: Sequence[Tensor]) -> State:
@@ -97,16 +104,18 @@ def cache_of(state: State) -> Any:
 def _layer(state: dict[str, Tensor]) -> Any:
     from transformers import cache_utils as utils
 
-    attends, recurs = "key" in state, any(kind not in ATTENTION for kind in state)
+    if not state:
+        return utils.DummyLayer()
+    attending, recurs = "key" in state, any(kind not in ATTENTION for kind in state)
     made: Any = utils.DynamicLayer
     if recurs:
         both, alone = utils.LinearAttentionAndFullAttentionLayer, utils.LinearAttentionLayer
-        made = both if attends else alone
+        made = both if attending else alone
     count = 1 + max((int(k.partition(".")[2] or 0) for k in state), default=0)
     layer: Any = made(number_of_states=count) if recurs else made()
     some = next(iter(state.values()))
     layer.dtype, layer.device = some.dtype, some.device
-    if attends:
+    if attending:
         layer.keys, layer.values, layer.is_initialized = state["key"], state["value"], True
     for kind, tensor in state.items():
         name, _, number = kind.partition(".")

@@ -44,10 +44,10 @@ def aside(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model, {id(tensor): tensor for tensor in tensors})
 
 
-def alike(ours: Tensor, theirs: Tensor, rounding: float = _ROUNDING) -> bool:
+def alike(ours: Tensor, theirs: Tensor) -> bool:
     """Are these what the same operations make of the same numbers, but for the order of sums?"""
     return ours.shape == theirs.shape and bool(
-        (ours - theirs).abs().max() <= rounding * theirs.abs().max()
+        (ours - theirs).abs().max() <= _ROUNDING * theirs.abs().max()
     )
 
 

@@ -25,6 +25,7 @@ from exporters.huggingface.caches import (
     ATTENTION,
     Layout,
     State,
+    attends,
     cache_of,
     empty,
     held,
@@ -33,7 +34,7 @@ from exporters.huggingface.caches import (
     shaped,
     specs,
 )
-from exporters.huggingface.graph import Graph, alike, aside, parameters
+from exporters.huggingface.graph import Graph, aside, parameters
 from exporters.huggingface.readings import Ranges, positions, text_config, vocabulary
 from toolkit import examples
 from toolkit.domain import Choices, Interval
@@ -41,6 +42,9 @@ from toolkit.model import to_tensor
 from toolkit.sequence import DECODER, ENCODER, IDS, LOGITS, MASK, PAST, PRESENT, Generation
 from toolkit.signature import Dim, Signature, TensorSpec
 
+_CACHES = ("past_key_values", "cache_params")
+_CARRIED = 0.02
+"""Of what a lost state makes of the scores: rounding is far less, another state is as much."""
 _STATE = 1024
 """The longest state that is promised, where the model has no shorter limit: cases are checked."""
 
@@ -68,18 +72,23 @@ class Decoder(nn.Module):
     ids [batch, tokens]; mask [batch, tokens], 0 where a row is padded on the left; past_mask
     [batch, past]; past: key and value of each layer. A padded token stands at position 0, as in
     transformers' own generate. Where `words` says so, embeddings [batch, tokens, width] for ids.
+    Where no layer attends, nothing needs past_mask, and it is left out.
     """
 
     def __init__(self, model: nn.Module, kinds: Layout, words: str = "input_ids") -> None:
         super().__init__()
         self.model = model
         self._kinds, self._words = kinds, words
+        self.attends = attends(kinds)
+        taken = parameters(model)
+        self._cache = next((n for n in _CACHES if n in taken), _CACHES[0])
         self._places = "position_ids" in parameters(model)
 
-    def forward(
-        self, ids: Tensor, mask: Tensor, past_mask: Tensor, *past: Tensor
-    ) -> dict[str, Tensor]:
-        return self.step(ids, torch.cat((past_mask, mask), dim=1), past)
+    def forward(self, ids: Tensor, mask: Tensor, *past: Tensor) -> dict[str, Tensor]:
+        if not self.attends:
+            return self.step(ids, mask, past)
+        past_mask, *others = past
+        return self.step(ids, torch.cat((past_mask, mask), dim=1), others)
 
     def step(
         self,
@@ -93,13 +102,14 @@ class Decoder(nn.Module):
         [..., batch, past + tokens], where they are not one after another; `masks`: of each type of
         layer, where they are not made of `seen`."""
         cache = cache_of(shaped(self._kinds, past))
-        given = {"attention_mask": masks or seen, "past_key_values": cache, "use_cache": True}
+        given = {"attention_mask": masks or seen, self._cache: cache, "use_cache": True}
         if self._places:
             every = (seen.cumsum(1) - 1).clamp(min=0) if places is None else places
             given["position_ids"] = every[..., seen.shape[1] - words.shape[1] :]
         with _every_padding_masked(self.model):
             scores = self.scores(words, **given)
-        return {LOGITS: scores, f"{PRESENT}{MASK}": seen, **named(PRESENT, held(cache))}
+        mask = {f"{PRESENT}{MASK}": seen} if self.attends else {}
+        return {LOGITS: scores, **mask, **named(PRESENT, held(cache))}
 
     def scores(self, words: Tensor, **given: Any) -> Tensor:
         found: Tensor = self.model(**{self._words: words}, **given).logits
@@ -202,7 +212,7 @@ def sequence(model: nn.Module, whole: Signature, ranges: Ranges) -> Writer | Non
     words = _reader(model, kinds)
     if cross:
         parts = _with_encoder(model, whole, ranges, past, cross)
-    elif read := multimodal.media(model, words, past, ranges):
+    elif words.attends and (read := multimodal.media(model, words, past, ranges)):
         parts = _with_media(words, ranges, past, read)
         generation = replace(generation, placeholder=read.token, at_once=read.at_once)
     else:
@@ -215,22 +225,38 @@ def sequence(model: nn.Module, whole: Signature, ranges: Ranges) -> Writer | Non
 
 def _carries(decoder: Decoder, past: State) -> bool:
     """Does a text in parts, with the state carried, give the scores of the whole text? Not where a
-    model begins anew in each run of several tokens."""
+    model begins anew in each run of several tokens (Mamba's recurrence, not its convolution).
+
+    How much a state matters depends on the weights, and random ones make little of it. So what the
+    scores are off is held against what each kind of state, when it is lost, makes of them.
+    """
     words = np.random.default_rng(0).integers(0, vocabulary(decoder.model), (2, 7))
     ids = torch.from_numpy(words)
-    ones, state, seen, parts = torch.ones_like(ids), empty(past, 2), 0, []
+    ones, state = torch.ones_like(ids), empty(past, 2)
+    kinds = [kind for layer in past for kind in layer]
+
+    def run(part: slice, state: Sequence[Tensor]) -> dict[str, Tensor]:
+        mask = (ones[:, : part.start],) if decoder.attends else ()
+        found: dict[str, Tensor] = decoder(ids[:, part], ones[:, part], *mask, *state)
+        return found
+
     try:
         with torch.no_grad():
             whole = aside(decoder.model)(input_ids=ids, attention_mask=ones).logits
-            for step in (3, 1, 3):
-                part = slice(seen, seen + step)
-                found = decoder(ids[:, part], ones[:, part], ones[:, :seen], *state)
+            parts = []
+            for part in (slice(0, 3), slice(3, 4), slice(4, 7)):
+                before, found = state, run(part, state)
                 state = [found[name] for name in named(PRESENT, past)]
                 parts.append(found[LOGITS])
-                seen += step
+            lost = []
+            for kind in {*kinds} - {*ATTENTION}:
+                pairs = zip(kinds, before, strict=True)
+                without = [torch.zeros_like(t) if k == kind else t for k, t in pairs]
+                lost.append((run(part, without)[LOGITS] - parts[-1]).abs().max())
     except Exception:  # what a model says to a state that it does not take has no common type
         return False
-    return alike(torch.cat(parts, dim=1), whole, rounding=1e-3)
+    off = (torch.cat(parts, dim=1) - whole).abs().max()
+    return all(bool(off <= _CARRIED * matters) for matters in lost)
 
 
 @contextmanager
@@ -274,32 +300,33 @@ def _observed(model: nn.Module, whole: Signature) -> tuple[State, State] | None:
         given["attention_mask"] = torch.ones_like(given["attention_mask"])
     try:
         with torch.no_grad():
-            cache = model(**given, use_cache=True).past_key_values
+            found = model(**given, use_cache=True)
+        cache = next(c for n in _CACHES if (c := getattr(found, n, None)) is not None)
         if hasattr(cache, "cross_attention_cache"):
             past, cross = cache.self_attention_cache, cache.cross_attention_cache
             return held(past), held(cross)
         if "decoder_input_ids" in given or "input_ids" not in given:
             return None
         return held(cache), []
-    except (AttributeError, TypeError, ValueError):  # no cache, or one of another kind
+    except (AttributeError, StopIteration, TypeError, ValueError):  # none, or of another kind
         return None
 
 
 def _decoder(model: nn.Module, ranges: Ranges, past: State, beside: int = 0) -> Signature:
     words, dims = _words(model, ranges, beside)
     bit = Choices((0, 1))
-    inputs = (
+    given = (
         TensorSpec(IDS, "int64", ("batch", "tokens"), words),
         TensorSpec(MASK, "int64", ("batch", "tokens"), bit),
-        TensorSpec(f"{PAST}{MASK}", "int64", ("batch", "past"), bit),
-        *specs(PAST, past, "past"),
     )
-    outputs = (
-        TensorSpec(LOGITS, "float32", ("batch", "tokens", _width(model))),
-        TensorSpec(f"{PRESENT}{MASK}", "int64", ("batch", "so_far")),
-        *specs(PRESENT, past, "so_far"),
-    )
-    return Signature(inputs, dims, outputs)
+    scores = TensorSpec(LOGITS, "float32", ("batch", "tokens", _width(model)))
+    before, after = specs(PAST, past, "past"), specs(PRESENT, past, "so_far")
+    if not attends(layout(past)):
+        dims = tuple(d for d in dims if d.name != "past")
+        return Signature((*given, *before), dims, (scores, *after))
+    seen = TensorSpec(f"{PAST}{MASK}", "int64", ("batch", "past"), bit)
+    now = TensorSpec(f"{PRESENT}{MASK}", "int64", ("batch", "so_far"))
+    return Signature((*given, seen, *before), dims, (scores, now, *after))
 
 
 def _with_media(

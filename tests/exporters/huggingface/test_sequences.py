@@ -17,6 +17,8 @@ from tests.exporters.huggingface.tiny import CONFIGS
 from toolkit import sequence, source
 from toolkit.pipeline.generate import eager_generator
 
+DECODERS = ["gpt2", "llama", "qwen3_next", "lfm2", "falcon_h1", "mamba2"]
+"""With keys and values, with states of recurrences, with both, beside each other or in a layer."""
 MOST = 9
 PROMPTS = [[5, 6, 7, 8], [9, 3], [4]]
 
@@ -54,7 +56,7 @@ def padded(prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor
     return torch.tensor(rows), torch.tensor(mask)
 
 
-@pytest.mark.parametrize("name", ["gpt2", "llama", "qwen3_next", "lfm2", "falcon_h1"])
+@pytest.mark.parametrize("name", DECODERS)
 def test_a_decoder_writes_what_generate_writes(name: str) -> None:
     model = original(name)
     ids, mask = padded(PROMPTS)
@@ -91,7 +93,7 @@ def test_whisper_writes_what_generate_writes() -> None:
     assert found == until_end(theirs, int(theirs[0, 0] == 1), 2)
 
 
-def test_a_state_that_is_no_kv_cache_leaves_one_graph() -> None:
+def test_a_state_that_starts_anew_in_each_run_leaves_one_graph() -> None:
     config = transformers.MambaConfig(hidden_size=16, num_hidden_layers=1, vocab_size=50)
     built = wrapped(transformers.MambaForCausalLM(config))
     assert not sequence.is_sequence(built.module)

@@ -65,9 +65,14 @@ CONFIGS: dict[str, Any] = {
         architectures=["Lfm2ForCausalLM"],
     ),
     "falcon_h1": lambda: transformers.FalconH1Config(
-        **{**LLAMA, "model_type": "falcon_h1"}, head_dim=8, mamba_d_ssm=32, mamba_n_heads=4,
+        **{**LLAMA, "model_type": "falcon_h1", "head_dim": 8}, mamba_d_ssm=32, mamba_n_heads=4,
         mamba_d_head=8, mamba_d_state=8, mamba_expand=2, mamba_chunk_size=8,
         architectures=["FalconH1ForCausalLM"],
+    ),
+    "mamba2": lambda: transformers.Mamba2Config(
+        hidden_size=16, num_hidden_layers=2, vocab_size=50, num_heads=4, head_dim=8, state_size=8,
+        n_groups=2, chunk_size=8, bos_token_id=1, eos_token_id=2, pad_token_id=0,
+        architectures=["Mamba2ForCausalLM"],
     ),
     "t5": lambda: transformers.T5Config(
         **T5, architectures=["T5ForConditionalGeneration"]
