@@ -30,10 +30,10 @@ def encoders(
         if found:
             yield GridEncoder(found[0]), found[1]
     specs = [way.spec for way in READINGS[name](model, ranges) if not way.dims]
+    padded, alone = hasattr(getattr(model, "model", None), "connector"), _without_words(model)
     for spec, several in product(specs, (False, True)):
-        padded = hasattr(getattr(model, "model", None), "connector")
         made = EveryPictureEncoder if several and padded else MediaEncoder
-        yield made(_without_words(model), kind, name, several), spec
+        yield made(alone, kind, name, several), spec
 
 
 def _without_words(model: nn.Module) -> nn.Module:

@@ -151,14 +151,18 @@ def _random_prompts(
     signature: Signature, generation: Generation, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
     specs, sizes = {s.name: s for s in signature.inputs}, _largest(signature)
-    ids = examples.draw(specs[IDS], (ROWS, max(2, sizes["tokens"] // 4)), "uniform", rng)
+    length = specs[FEATURES].shape[1] if generation.placeholder is not None else 0
+    count = length if isinstance(length, int) else sizes[length]
+    words = sizes["tokens"] // 4
+    if generation.at_once:
+        words = min(words, sizes["tokens"] - count)
+    ids = examples.draw(specs[IDS], (ROWS, max(2, words)), "uniform", rng)
     if MASK not in specs:
         return {IDS: ids}
     pads = rng.integers(0, ids.shape[1], (ROWS, 1))
     mask = (np.arange(ids.shape[1]) >= pads).astype(np.int64)
     if generation.placeholder is not None:  # all of them before the last word
-        length = specs[FEATURES].shape[1]
-        places = np.full((ROWS, length if isinstance(length, int) else sizes[length]), 1)
+        places = np.ones((ROWS, count), np.int64)
         ids[ids == generation.placeholder] = generation.start
         ids = np.hstack((ids[:, :-1], generation.placeholder * places, ids[:, -1:]))
         mask = np.hstack((mask[:, :-1], places, mask[:, -1:]))
@@ -170,7 +174,8 @@ def _calibration(
 ) -> dict[str, Mapping[str, np.ndarray]]:
     """What each part is fed when these rows go through it and the decoder reads its own words."""
     recorder = _Recorder(eager.decoder)
-    subject = Generator(recorder, eager.generation, eager.encoder)
+    # What follows a prompt here attends to what is before it only, and may be a step of its own.
+    subject = Generator(recorder, replace(eager.generation, at_once=False), eager.encoder)
     source, starts = asked(eager, rows)
     texts = subject.generate(source, starts, most=room_after(eager, rows))
     if not eager.stepwise:  # all words of a row in one feed, where there is a state to leave out

@@ -13,7 +13,10 @@ from exporters.huggingface.readings import Ranges
 from exporters.huggingface.source import wrapped
 from tests.exporters.huggingface.conftest import Folder
 from tests.exporters.huggingface.test_sequences import MOST, original, padded, until_end, written
+from toolkit import sequence, source
 from toolkit.errors import InputError
+from toolkit.pipeline.generate import eager_generator
+from toolkit.pipeline.sequence import random_rows
 
 PICTURE = 48
 """The token in whose place a feature goes."""
@@ -112,6 +115,15 @@ def test_a_prompt_whose_parts_attend_to_later_ones_is_not_cut() -> None:
     pictures = np.zeros((1, 1, 3, 32, 32), np.float32)
     with pytest.raises(InputError, match="in one step"):
         written(original("gemma3"), source={"pixel_values": pictures}, prompts=[prompt])
+
+
+def test_prompts_that_are_drawn_fit_in_one_step() -> None:
+    built = wrapped(original("gemma3"), Ranges(batch=2, tokens=2, image=32, media=4))
+    loaded = source.load((built.module, built.signature))
+    parts, generation = sequence.parts(loaded), sequence.generation(loaded)
+    rows = random_rows(parts, generation, 0)
+    assert (rows["ids"] == PICTURE).sum(1).tolist() == [16] * len(rows["ids"])
+    assert eager_generator(parts, generation, "cpu").longest_step == rows["ids"].shape[1]
 
 
 def test_a_decoder_is_told_the_places_of_a_picture_and_carries_how_many_were_read() -> None:
