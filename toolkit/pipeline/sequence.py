@@ -112,13 +112,18 @@ def ship_sequence(
             "weights": model.digest,
             "parameters": model.parameters,
             "parts": list(parts),
-            "generation": asdict(generation),
+            "generation": _told(generation),
             "writing": [asdict(w) for w in writings],
             "versions": versions.installed(),
         }
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
     moved = {name: _moved(bundle, out / name) for name, bundle in bundles.items()}
     return SequenceBundle(out, moved, generation, writings)
+
+
+def _told(generation: Generation) -> dict[str, int | bool]:
+    """What a model has: one without pictures says nothing of them."""
+    return {n: v for n, v in asdict(generation).items() if v is not None and v is not False}
 
 
 def exact_generator(parts: Mapping[str, LoadedModel], generation: Generation) -> Generator | None:
