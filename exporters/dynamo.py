@@ -168,15 +168,13 @@ def _traced(model: LoadedModel, *, strict: bool, once: bool) -> _Found:
         violated = error
     second: _Found | None = None
     if program is not None and not guards.limits(program, model.signature):
-        doubts = guards.broken(program, model.signature)
-        second = _Found(program, False, doubts, seen.behind(doubts))
+        second = _held_against(model.signature, program, seen)
         if not second.doubts:
             return second
     for oblivious, others in () if once else _others(model.signature, inputs):
         other = _unlimited(flat, others, model.signature, strict, oblivious)
         if other is not None:
-            doubts = guards.broken(other, model.signature)
-            found = _Found(other, oblivious, doubts, seen.behind(doubts))
+            found = _held_against(model.signature, other, seen, oblivious=oblivious)
             if not found.doubts:
                 return found
             second = second or found
@@ -198,8 +196,19 @@ def _traced(model: LoadedModel, *, strict: bool, once: bool) -> _Found:
         raise refused(violated, model.module) from violated
     if limits := guards.limits(free, model.signature):
         raise guards.refusal(limits, watch, model.signature)
-    doubts = guards.broken(free, model.signature, orders=True)
-    return _Found(free, False, doubts, watch.behind(doubts))
+    return _held_against(model.signature, free, watch, orders=True)
+
+
+def _held_against(
+    signature: Signature,
+    program: torch.export.ExportedProgram,
+    watch: guards.Watch,
+    *,
+    oblivious: bool = False,
+    orders: bool = False,
+) -> _Found:
+    doubts = guards.broken(program, signature, orders=orders)
+    return _Found(program, oblivious, doubts, watch.behind(doubts))
 
 
 def _others(

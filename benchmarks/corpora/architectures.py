@@ -7,7 +7,7 @@ it. What cannot be built or run by itself is no case: the reason says what it wo
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -27,6 +27,7 @@ HEADS = (
     *("AUDIO_CLASSIFICATION", "SPEECH_SEQ_2_SEQ", "OBJECT_DETECTION", "SEMANTIC_SEGMENTATION"),
     *("UNIVERSAL_SEGMENTATION", "DEPTH_ESTIMATION"),
 )
+Built = tuple[nn.Module, Signature]
 _MOST = 30_000_000
 """Parameters: what is larger has a field that `tiny` does not know."""
 
@@ -59,12 +60,17 @@ def named() -> Iterator[tuple[str, str]]:
                     yield kind, name
 
 
-def build(kind: str, name: str) -> tuple[nn.Module, Signature]:
+def build(kind: str, name: str) -> Built:
     """The first degree of smallness at which it can be built and run; LookupError where at none."""
+    return at_first_degree(partial(_built, kind, name))
+
+
+def at_first_degree(build: Callable[[int], Built]) -> Built:
+    """What is built at the first degree that does not raise; LookupError where all do."""
     said = ""
     for degree in DEGREES:
         try:
-            return _built(kind, name, degree)
+            return build(degree)
         except ImportError as error:
             raise LookupError(f"it needs {error.name or error}".splitlines()[0]) from error
         except Exception as error:
@@ -72,7 +78,7 @@ def build(kind: str, name: str) -> tuple[nn.Module, Signature]:
     raise LookupError(said)
 
 
-def _built(kind: str, name: str, degree: int) -> tuple[nn.Module, Signature]:
+def _built(kind: str, name: str, degree: int) -> Built:
     torch.manual_seed(0)
     model = made(name, tiny(kind, degree))
     stir(model)

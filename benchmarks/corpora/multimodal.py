@@ -11,15 +11,12 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
 
-from benchmarks.corpora.architectures import made, tiny, warmed
+from benchmarks.corpora.architectures import Built, at_first_degree, made, tiny, warmed
 from benchmarks.corpora.cases import Case, stir
-from benchmarks.corpora.tiny import DEGREES
 from exporters.huggingface.readings import Ranges
 from exporters.huggingface.source import wrapped
-from toolkit.sequence import DECODER, ENCODER
-from toolkit.signature import Signature
+from toolkit.sequence import DECODER, ENCODER, is_sequence
 
 _RANGES = Ranges(batch=2, tokens=8, image=64)
 
@@ -33,21 +30,19 @@ def cases() -> Iterator[Case]:
             yield Case(f"{kind}/{name}/{part}", partial(build, kind, name, part))
 
 
-def build(kind: str, name: str, part: str) -> tuple[nn.Module, Signature]:
+def build(kind: str, name: str, part: str) -> Built:
     """At the first degree of smallness that reads more than words; LookupError where none does."""
-    said = ""
-    for degree in DEGREES:
-        try:
-            torch.manual_seed(0)
-            model = made(name, _matched(tiny(kind, degree)))
-            stir(model)
-            parts: Any = wrapped(model, _RANGES).module
-            if getattr(parts, "generation", None) and parts.generation.placeholder is not None:
-                return parts.get_submodule(part), parts.parts[part]
-            said = said or "it is read as words alone"
-        except Exception as error:
-            said = said or f"{type(error).__name__}: {error}"
-    raise LookupError(said)
+    return at_first_degree(partial(_built, kind, name, part))
+
+
+def _built(kind: str, name: str, part: str, degree: int) -> Built:
+    torch.manual_seed(0)
+    model = made(name, _matched(tiny(kind, degree)))
+    stir(model)
+    parts: Any = wrapped(model, _RANGES).module
+    if not is_sequence(parts) or parts.generation.placeholder is None:
+        raise LookupError("it is read as words alone")
+    return parts.get_submodule(part), parts.parts[part]
 
 
 def _matched(config: Any) -> Any:

@@ -132,8 +132,8 @@ def alone(model: nn.Module, largest: int, batch: int) -> tuple[PatchTower, Signa
             theirs = [t for _, t in flatten(own)]
     except Exception:  # what a model says to inputs that are not its own has no common type
         return None
-    pairs = zip(ours, theirs, strict=True)
-    if len(ours) != len(theirs) or not all(alike(a.reshape(b.shape), b) for a, b in pairs):
+    pairs = zip(ours, theirs, strict=False)
+    if len(ours) != len(theirs) or not all(alike(a.flatten(), b.flatten()) for a, b in pairs):
         return None
     return tower, Signature((spec,), (Dim("batch", Interval(1, batch)),))
 

@@ -15,8 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from itertools import product
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from exporters.huggingface.caches import State, empty
+from exporters.huggingface.decoders import Decoder
 from exporters.huggingface.encoders import KINDS, MediaEncoder, encoders
 from exporters.huggingface.graph import alike, aside, parameters
 from exporters.huggingface.grids import GridEncoder, Places
@@ -69,19 +69,19 @@ class Media:
 
 
 class MultimodalDecoder(nn.Module):
-    """As `sequences.Decoder`, with the features of each row where `placeholder` is 1.
+    """As `Decoder`, with the features of each row where `placeholder` is 1.
 
     ids, mask, placeholder [batch, tokens]; features [batch, length, width]; past_mask and
-    past_placeholder [batch, past]; past: key and value of each layer. Beyond the last feature
+    past_placeholder [batch, past]; past: the state of each layer. Beyond the last feature
     a placeholder is a word.
     """
 
     def __init__(
-        self, decoder: nn.Module, grid: tuple[int, int] | None, masks: PictureMasks | None
+        self, decoder: Decoder, grid: tuple[int, int] | None, masks: PictureMasks | None
     ) -> None:
         """`grid`: rows and columns of a picture's features, where these are their positions."""
         super().__init__()
-        self.decoder: Any = decoder
+        self.decoder = decoder
         self._places = Places(*grid) if grid else None
         self.masks = masks
 
@@ -101,30 +101,30 @@ class MultimodalDecoder(nn.Module):
         every = torch.cat((past_placeholder, placed), dim=1)
         at = at.clamp(0, features.shape[1] - 1)
         chosen = features.gather(1, at[..., None].expand(-1, -1, features.shape[2]))
-        words = self.decoder.model.get_input_embeddings()(ids)
+        words = cast("Any", self.decoder.model).get_input_embeddings()(ids)
         words = functional.pad(words, (0, features.shape[2] - words.shape[2]))
         embeds = torch.where(placed[..., None] > 0, chosen, words)
         seen = torch.cat((past_mask, mask), dim=1)
         places = self._places(seen, every) if self._places else None
         masks = self.masks(seen, every, ids.shape[1], embeds.dtype) if self.masks else None
-        found: dict[str, Tensor] = self.decoder.step(embeds, seen, past, places, masks)
+        found = self.decoder.step(embeds, seen, past, places, masks)
         return {**found, f"{PRESENT}{PLACEHOLDER}": every}
 
 
-def media(model: nn.Module, decoder: nn.Module, past: State, ranges: Ranges) -> Media | None:
+def media(model: nn.Module, decoder: Decoder, past: State, ranges: Ranges) -> Media | None:
     """How a model reads pictures or sounds; None where it does not, or in another way than here.
 
-    `decoder`: a `sequences.Decoder` that takes embeddings; `past`: its state, of any length.
+    `decoder`: one that takes embeddings; `past`: its state, of any length.
     """
     for kind, name in KINDS:
         token = _token(model, kind)
         if token is None or not hasattr(model, f"get_{kind}_features"):
             continue
-        tried = product(encoders(model, kind, name, ranges), _masks(model))
-        for (encoder, spec), masks in tried:
-            read = MultimodalDecoder(decoder, encoder.grid, masks)
-            if size := _size(model, encoder, read, past, spec, token):
-                return _media(encoder, read, spec, token, size, kind, ranges)
+        for encoder, spec in encoders(model, kind, name, ranges):
+            for masks in _masks(model):
+                read = MultimodalDecoder(decoder, encoder.grid, masks)
+                if size := _size(model, encoder, read, past, spec, token):
+                    return _media(encoder, read, spec, token, size, kind, ranges)
     return None
 
 

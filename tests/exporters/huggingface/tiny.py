@@ -42,7 +42,6 @@ GRID = {
     "patch_size": 8,
 }
 SEEN = {**TEXT, "intermediate_size": 32, "image_size": 32, "patch_size": 16}
-READS = "LlavaForConditionalGeneration"
 
 CONFIGS: dict[str, Any] = {
     "bert": lambda: transformers.BertConfig(**BERT, architectures=["BertForMaskedLM"]),
@@ -89,8 +88,8 @@ CONFIGS: dict[str, Any] = {
         architectures=["WhisperForConditionalGeneration"],
     ),
     "llava": lambda: transformers.LlavaConfig(
-        text_config=LLAMA, vision_config=SEEN, image_token_index=48, architectures=[READS],
-        vision_feature_layer=-1,
+        text_config=LLAMA, vision_config=SEEN, image_token_index=48, vision_feature_layer=-1,
+        architectures=["LlavaForConditionalGeneration"],
     ),
     "internvl": lambda: transformers.InternVLConfig(
         text_config=LLAMA, vision_config={**SEEN, "image_size": [32, 32], "patch_size": [8, 8]},
