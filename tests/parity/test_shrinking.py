@@ -1,6 +1,8 @@
 """A failing case made small: sizes first, then values, always one that fails the same way."""
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,11 +26,11 @@ SIGNATURE = Signature.parse(
 FIRST = Case.parse("batch=37,n=8,fill=uniform,seed=5", SIGNATURE)
 
 
-def shrunk(fails: object, case: Case = FIRST) -> str:
+def shrunk(fails: Callable[..., Any], case: Case = FIRST) -> str:
     def asked(candidate: Case) -> bool:
         feeds = candidate.feeds(SIGNATURE)
         assert SIGNATURE.validate(feeds) == dict(candidate.sizes)
-        return bool(fails(**feeds))  # type: ignore[operator]
+        return bool(fails(**feeds))
 
     return str(shrink(case, SIGNATURE, asked))
 

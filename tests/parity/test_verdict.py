@@ -1,6 +1,7 @@
 """One output before the judge: the error of float32 is the yardstick."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +15,9 @@ PLAIN = np.array([1.0, -2.0, 3.000001], np.float32)
 EPS = 2.0**-23
 
 
-def judged(candidate: np.ndarray | Sequence[float], **options: object) -> Judgement:
+def judged(candidate: np.ndarray | Sequence[float], **options: Any) -> Judgement:
     array = np.asarray(candidate, np.float32)
-    return judge("y", array, PLAIN, TRUTH, Tolerance(), **options)  # type: ignore[arg-type]
+    return judge("y", array, PLAIN, TRUTH, Tolerance(), **options)
 
 
 def test_an_equal_output_holds_with_no_error_over_its_own() -> None:

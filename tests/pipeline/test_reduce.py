@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from torch import nn
+from torch import Tensor, nn
 
 import toolkit
 from tests import models
@@ -91,7 +91,7 @@ def test_an_optimization_is_shown_at_the_nodes_that_it_fuses(tmp_path: Path) -> 
     artifact = saved(tmp_path / "gelu.onnx", text, signature, **weights)
 
     class Negative(SloppyGelu):
-        def forward(self, x):  # type: ignore[no-untyped-def]
+        def forward(self, x: Tensor) -> Tensor:
             return super().forward(-x)
 
     report = toolkit.check(

@@ -163,7 +163,7 @@ def test_texts_are_filled_up_with_the_end_token(bundle: SequenceBundle, tmp_path
 def test_generate_takes_a_file_of_rows(
     bundle: SequenceBundle, expected: list[list[int]], tmp_path: Path
 ) -> None:
-    np.savez(tmp_path / "rows.npz", **DATA)  # type: ignore[arg-type]
+    np.savez(tmp_path / "rows.npz", **DATA)  # type: ignore[arg-type]  # one might be allow_pickle
     toolkit.generate(bundle.path, tmp_path / "rows.npz", tmp_path / "texts.npz", most=3)
     with np.load(tmp_path / "texts.npz") as found:
         assert found["lengths"].tolist() == [min(3, len(text)) for text in expected]
