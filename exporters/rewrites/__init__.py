@@ -37,6 +37,7 @@ class Family:
 _FAMILIES = (
     "recurrent",
     "attention",
+    "flexible",
     "ctc",
     "losses",
     "pooling",

@@ -38,7 +38,7 @@ def attention(
     """scaled_dot_product_attention over [..., rows, features], 0 in rows without a key."""
     root = math.sqrt(scale if scale is not None else query.shape[-1] ** -0.5)
     if enable_gqa:
-        key, value = (_for_each_head(t, query.shape[-3]) for t in (key, value))
+        key, value = (for_each_head(t, query.shape[-3]) for t in (key, value))
     # Both sides by the root, as PyTorch does, for the sake of float16.
     scores = (query * root) @ (key.transpose(-2, -1) * root)
     rows, keys = scores.shape[-2:]
@@ -55,7 +55,7 @@ def attention(
     return torch.where(blind, 0.0, result)
 
 
-def _for_each_head(shared: Tensor, heads: int) -> Tensor:
+def for_each_head(shared: Tensor, heads: int) -> Tensor:
     """Keys or values [..., few, rows, features], each repeated for the heads that share it."""
     few = shared.shape[-3]
     if statically_known_true(few == heads):
