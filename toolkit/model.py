@@ -7,7 +7,7 @@ Where it comes from is `toolkit.source`'s business; running it is the runtimes'.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from toolkit.calls import Call, named
 from toolkit.dtypes import DTYPES, numpy_dtype
 from toolkit.errors import InputError, OnnxportError
 from toolkit.examples import Feeds
+from toolkit.kept import kept
 from toolkit.signature import Signature, TensorSpec
 from toolkit.structure import flatten
 
@@ -43,6 +44,8 @@ class LoadedModel:
     """The path of each output in what the module returns, as it was observed."""
     proposed: bool = False
     """True where the signature was found by trial: it may be made narrower, nobody asked for it."""
+    reset: Callable[[], None] | None = None
+    """Makes the module keep nothing of the calls since it was loaded (`toolkit.kept`)."""
 
     def flat(self) -> Flat:
         """Tensors in, tensors out: what exporters trace and sessions run."""
@@ -122,6 +125,7 @@ def observed(model: LoadedModel) -> LoadedModel:
     Where values come from data only, as seen on the examples.
     """
     call = model.call or named(model.module, model.signature.inputs)
+    reset = model.reset or kept(model.module)
     left_out: list[str] = []
     runs = [Run(at, *_try_out(model, call, feeds, left_out)) for at, feeds in _trials(model)]
     found, declared = runs[0].names, model.signature.outputs
@@ -148,6 +152,7 @@ def observed(model: LoadedModel) -> LoadedModel:
         model,
         signature=model.signature.with_outputs(declared or outputs),
         returns=tuple(found),
+        reset=reset,
         notes=tuple(dict.fromkeys((*model.notes, *(f"output {text}" for text in left_out)))),
     )
 

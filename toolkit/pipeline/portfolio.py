@@ -238,6 +238,8 @@ class _Tour:
 
         def export() -> dict[str, list[int]]:
             print(f"--- {name}, opset {opset}", flush=True)
+            if self.model.reset:
+                self.model.reset()
             traced = exporter.export(self.model, raw, opset=opset)
             return {dim: list(sizes) for dim, sizes in traced.boundaries.items()} if traced else {}
 

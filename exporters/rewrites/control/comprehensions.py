@@ -5,8 +5,8 @@
                                                                      made.append(cell(x[:, t]))
                                                                  return torch.stack(made)
 
-A comprehension of one `for` and no `if`, where its statement surely comes to it; and what a
-generator gives to a function that takes all of it at once.
+A comprehension of one `for` and no `if`, where its statement surely comes to it; what a generator
+gives to a function that takes all of it at once; and `[t] * n`, which is `[t for _ in range(n)]`.
 """
 
 from __future__ import annotations
@@ -70,12 +70,23 @@ class _Made(ast.NodeTransformer):
     def visit(self, node: ast.AST) -> Any:
         if isinstance(node, ast.ListComp) and _is_plain(node):
             return self._looped(node)
+        if isinstance(node, ast.BinOp) and _is_repeated(node):
+            return self._looped(self._comprehended(node))
         if isinstance(node, (*_MAYBE, ast.GeneratorExp)):
             return node
         if isinstance(node, ast.Call) and _takes_all(node) and _is_plain(node.args[0]):
             node.args[0] = self._looped(node.args[0])
             return node
         return self.generic_visit(node)
+
+    def _comprehended(self, node: ast.BinOp) -> ast.ListComp:
+        assert isinstance(node.left, ast.List)
+        (element,) = node.left.elts
+        once = ast.Name(self._spreading.fresh(), ast.Store())
+        self._before(ast.Assign([once], self.visit(element)), node)
+        every = ast.Call(ast.Name("range", ast.Load()), [node.right], [])
+        steps = ast.comprehension(ast.Name("_", ast.Store()), every, [], 0)
+        return ast.copy_location(ast.ListComp(ast.Name(once.id, ast.Load()), [steps]), node)
 
     def _looped(self, node: ast.expr) -> ast.expr:
         assert isinstance(node, (ast.ListComp, ast.GeneratorExp))
@@ -88,12 +99,12 @@ class _Made(ast.NodeTransformer):
         append = ast.Attribute(ast.Name(name, ast.Load()), "append", ast.Load())
         body: Statements = [ast.Expr(ast.Call(append, [element], []))]
         loop = ast.For(target, iterable, _Spreading.block(self._spreading, body), [])
-        for statement in (
-            ast.Assign([ast.Name(name, ast.Store())], ast.List([], ast.Load())),
-            loop,
-        ):
-            self.before.append(ast.fix_missing_locations(ast.copy_location(statement, node)))
+        self._before(ast.Assign([ast.Name(name, ast.Store())], ast.List([], ast.Load())), node)
+        self._before(loop, node)
         return ast.copy_location(ast.Name(name, ast.Load()), node)
+
+    def _before(self, statement: ast.stmt, node: ast.expr) -> None:
+        self.before.append(ast.fix_missing_locations(ast.copy_location(statement, node)))
 
 
 class _Renamed(ast.NodeTransformer):
@@ -111,6 +122,13 @@ def _takes_all(node: ast.Call) -> bool:
     if isinstance(node.func, ast.Name):
         return node.func.id in _TAKE_ALL
     return isinstance(node.func, ast.Attribute) and node.func.attr in _TAKE_ALL_METHODS
+
+
+def _is_repeated(node: ast.BinOp) -> bool:
+    """`[t] * n`: of numbers it is a list that is soon done, and no business of a loop."""
+    if not isinstance(node.op, ast.Mult) or not isinstance(node.left, ast.List):
+        return False
+    return len(node.left.elts) == 1 and isinstance(node.left.elts[0], (ast.Name, ast.Call))
 
 
 def _is_plain(node: ast.expr) -> bool:
