@@ -7,7 +7,7 @@ import linecache
 import os
 import sysconfig
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dis import get_instructions
 from functools import lru_cache
 from pathlib import Path
@@ -85,24 +85,67 @@ def relent(codes: Iterable[CodeType]) -> bool:
 
 
 def functions(model: nn.Module) -> Iterator[FunctionType]:
-    """The user's: methods of the model's classes, and what they name, near and far."""
+    """The user's: what the modules are called by, and what that names, near and far.
+
+    Of classes the methods that something named calls: a library's models can also save, load and
+    download themselves, which is most of their code.
+    """
     seen: set[int] = set()
-    waiting: list[Any] = [
-        value
-        for kind in {type(m) for m in model.modules()}
-        for base in kind.__mro__
-        for value in vars(base).values()
-    ]
-    while waiting:
-        function = _function(waiting.pop())
+    reach = _Reach()
+    for kind in {type(m) for m in model.modules()}:
+        for base in kind.__mro__:
+            reach.members(base)
+    while reach.waiting:
+        function = _function(reach.waiting.pop())
         if function is None or id(function) in seen:
             continue
         seen.add(id(function))
         if _is_exportable(function.__code__) or _is_users(function.__code__):
             yield function
-            waiting += _named(function)
+            reach.named_by(function)
         elif function.__name__ in _CONVERSIONS:
             yield function
+
+
+class _Reach:
+    """What names lead to. `waiting`: what was reached and not looked at yet."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Any] = []
+        self._called = {"forward"}
+        self._members: dict[str, list[Any]] = {}
+        self._classes: set[type] = set()
+
+    def members(self, kind: type) -> None:
+        """Those that are named already, and those that Python calls by itself; others may be."""
+        if kind in self._classes:
+            return
+        self._classes.add(kind)
+        for name, value in vars(kind).items():
+            if name in self._called or (name.startswith("__") and name.endswith("__")):
+                self.waiting.append(value)
+            else:
+                self._members.setdefault(name, []).append(value)
+
+    def named_by(self, function: FunctionType) -> None:
+        """Globals, members of the modules and classes among them, and methods of that name."""
+        codes = list(_codes(function.__code__))
+        names = {n for code in codes for n in code.co_names}
+        by_text = {c for code in codes for c in code.co_consts if isinstance(c, str)}
+        for name in names:
+            found = function.__globals__.get(name)
+            if isinstance(found, ModuleType):
+                self.waiting += [vars(found).get(n) for n in names]
+            elif isinstance(found, type):
+                self.members(found)
+            else:
+                self.waiting.append(found)
+        for name in (names | by_text) - self._called:  # getattr(self, "name") is such a text
+            self._called.add(name)
+            self.waiting += self._members.pop(name, [])
+        for cell in function.__closure__ or ():
+            with suppress(ValueError):  # not bound yet
+                self.waiting.append(cell.cell_contents)
 
 
 def _function(value: Any) -> FunctionType | None:
@@ -117,24 +160,6 @@ def _function(value: Any) -> FunctionType | None:
         else:
             return value if isinstance(value, FunctionType) else None
     return None
-
-
-def _named(function: FunctionType) -> Iterator[Any]:
-    """What the function's code names: globals, members of the modules and classes among them."""
-    names = {n for code in _codes(function.__code__) for n in code.co_names}
-    for name in names:
-        found = function.__globals__.get(name)
-        if isinstance(found, ModuleType):
-            yield from (vars(found).get(n) for n in names)
-        elif isinstance(found, type):
-            yield from vars(found).values()
-        else:
-            yield found
-    for cell in function.__closure__ or ():
-        try:
-            yield cell.cell_contents
-        except ValueError:  # not bound yet
-            continue
 
 
 def _place(code: CodeType) -> tuple[str, int, str]:
@@ -225,17 +250,31 @@ def _rewritten(function: FunctionType) -> CodeType | None:
 
 def _definition(code: CodeType) -> ast.FunctionDef | None:
     """A fresh copy of the syntax that the code was compiled from."""
-    source = "".join(linecache.getlines(code.co_filename))
+    lines = linecache.getlines(code.co_filename)
+    last = _last_lines("".join(lines)).get((code.co_name, code.co_firstlineno))
+    if last is None:
+        return None
+    first = code.co_firstlineno - 1
+    own = lines[first:last]
+    within = own[0][:1].isspace()  # then it needs something to be within
+    tree = ast.parse("".join(["if True:\n", *own] if within else own))
+    ast.increment_lineno(tree, first - within)
+    return next((n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)), None)
+
+
+@lru_cache(8)
+def _last_lines(source: str) -> dict[tuple[str, int], int]:
+    """Where each function of a file ends, by its name and its first line (decorators are of it)."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
-        return None
+        return {}
+    found = {}
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and node.name == code.co_name:
+        if isinstance(node, ast.FunctionDef) and node.end_lineno:
             first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
-            if first == code.co_firstlineno:
-                return node
-    return None
+            found[node.name, first] = node.end_lineno
+    return found
 
 
 def _has_private_names(tree: ast.AST) -> bool:
