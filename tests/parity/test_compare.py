@@ -1,5 +1,6 @@
 """The run that joins cases, sessions and judge: budgets, crashes, vacuous references."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,10 +41,16 @@ def test_every_case_runs_within_the_budget() -> None:
     assert all(r.holds for r in evidence.results)
 
 
-def test_a_spent_budget_leaves_the_last_cases_unreached() -> None:
+def test_a_spent_budget_leaves_all_unreached_but_two_of_different_sizes() -> None:
     evidence = compared(double, double, budget=0.0)
-    assert [r.case for r in evidence.results] == CASES[:1]
-    assert evidence.unreached == CASES[1:]
+    assert [r.case for r in evidence.results] == CASES[:2]
+    assert CASES[0].sizes != CASES[1].sizes
+    assert evidence.unreached == CASES[2:]
+
+
+def test_a_spent_budget_leaves_one_case_where_there_is_one_size() -> None:
+    same = [replace(case, sizes=CASES[0].sizes) for case in CASES]
+    assert len(compared(double, double, cases=same, budget=0.0).results) == 1
 
 
 def test_the_most_telling_cases_run_when_the_modest_time_is_over() -> None:
@@ -55,7 +62,7 @@ def test_the_most_telling_cases_run_when_the_modest_time_is_over() -> None:
 
 def test_the_budget_ends_a_modest_time_too() -> None:
     evidence = compared(double, double, budget=0.0, modest=0.0)
-    assert [r.case for r in evidence.results] == CASES[:1]
+    assert [r.case for r in evidence.results] == CASES[:2]
 
 
 def test_cases_whose_outputs_would_not_fit_the_memory_are_unreached_and_a_note_says_so(

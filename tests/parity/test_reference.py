@@ -176,7 +176,7 @@ def drawn(reference: Reference, runs: list[int], **ways: Any) -> float:
     return reference.noise(CASE, feeds, expected, **ways).spread["y"]
 
 
-@pytest.mark.parametrize(("drift", "least"), [(0.0, 1), (64.0, 2)])
+@pytest.mark.parametrize(("drift", "least"), [(0.0, 1), (64.0, 3)])
 def test_when_time_is_over_only_the_first_neighbours_are_asked_and_a_note_says_so(
     drift: float, least: int
 ) -> None:
@@ -194,3 +194,13 @@ def test_when_time_is_over_only_the_first_neighbours_are_asked_and_a_note_says_s
     assert len(runs) == least
     assert 0 < few <= everything
     assert reference.notes == [IN_HASTE]
+
+
+def test_in_haste_one_neighbour_is_asked_that_a_norm_can_tell_from_the_input() -> None:
+    def normed(x: np.ndarray) -> np.ndarray:
+        return x / np.sqrt((x * x).mean())
+
+    reference = Reference(Computes(SIGNATURE, normed), Computes(SIGNATURE, normed))
+    feeds = CASE.feeds(SIGNATURE)
+    noise = reference.noise(CASE, feeds, reference.expect(feeds), ulps=64.0, drift=64.0, end=0.0)
+    assert noise.spread["y"] > 32 * np.finfo(np.float32).eps
