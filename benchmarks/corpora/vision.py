@@ -82,7 +82,7 @@ _LOWEST = (64, 128)
 
 def cases() -> Iterator[Case]:
     """Every family of timm, then of torchvision. Raises MissingError where they are not there."""
-    _load()
+    load()
     for name in _TIMM.split():
         yield Case(f"timm/{name}", partial(build, partial(_timm, name), "image"))
     for kind, names in (
@@ -111,7 +111,7 @@ def build(make: Callable[[], tuple[nn.Module, int]], kind: str) -> tuple[nn.Modu
     raise LookupError(said)
 
 
-def _load() -> None:
+def load() -> None:
     """Make timm and torchvision importable: the latter asks for operators that it cannot load."""
     if not (FOLDER / "timm").is_dir() or not (FOLDER / "torchvision").is_dir():
         raise MissingError(f"timm and torchvision are not in {FOLDER}", HINT)
