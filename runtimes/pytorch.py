@@ -24,6 +24,7 @@ from toolkit.parity.operators import Told
 from toolkit.parity.repeating import AGAIN, ONE_THREAD, TF32
 from toolkit.plugins import Availability
 from toolkit.threads import torch_threads
+from toolkit.uncompiled import uncompiled
 
 COPIED = 256 << 20
 """Bytes of weights up to which the float64 reference is a copy of the module, which is faster."""
@@ -122,7 +123,7 @@ class PyTorchSession:
     ) -> tuple[torch.Tensor, ...]:
         try:
             # Not inference_mode: a module that caches a tensor in forward could not be exported.
-            with torch.no_grad(), widening() if self._widens else nullcontext():
+            with torch.no_grad(), uncompiled(), widening() if self._widens else nullcontext():
                 found: tuple[torch.Tensor, ...] = self._flat(*tensors)
                 return found
         except OnnxportError:

@@ -23,6 +23,7 @@ from toolkit.examples import Feeds
 from toolkit.kept import kept
 from toolkit.signature import Signature, TensorSpec
 from toolkit.structure import flatten
+from toolkit.uncompiled import uncompiled
 
 
 @dataclass(frozen=True)
@@ -245,7 +246,7 @@ def _try_out(
         [to_tensor(feeds[s.name], s.dtype) for s in model.signature.inputs]
     )
     try:
-        with torch.no_grad():
+        with torch.no_grad(), uncompiled():
             result = model.module(*arguments, **keywords)
     except OnnxportError:
         raise

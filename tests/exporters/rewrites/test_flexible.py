@@ -1,6 +1,5 @@
 """FlexAttention: scores and masks as functions, in graphs of any length."""
 
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
 import toolkit
 from exporters.rewrites import flexible
+from toolkit.uncompiled import uncompiled
 
 Mod = Callable[..., Tensor]
 SLOPES = torch.tensor([0.5, 0.1])
@@ -19,10 +19,8 @@ DOCUMENTS = torch.tensor([0, 0, 0, 1, 1, 2, 2, 2, 2, 3])
 
 
 @pytest.fixture(autouse=True)
-def _without_advice() -> Iterator[None]:
-    """PyTorch recommends to compile what is not compiled."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="flex_attention called without")
+def _uncompiled() -> Iterator[None]:
+    with uncompiled():
         yield
 
 

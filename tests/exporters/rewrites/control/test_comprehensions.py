@@ -45,6 +45,15 @@ class Generated(nn.Module):
         return total, turned, x * halves[:, None]
 
 
+class Repeated(nn.Module):
+    """One tensor as often as there are steps; what is made for it is made once."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        row = x[:, 0]
+        ways = [2] * (x.dim() - 1)
+        return torch.stack([row] * x.shape[1], 1), torch.cat([x.sum(1)] * x.size(0)) * len(ways)
+
+
 class Listed(nn.Module):
     """Lists of positions: made into tensors, indexed, cut, counted."""
 
@@ -83,7 +92,7 @@ class Rejoined(nn.Module):
         return torch.stack(steps, 2), steps[0] + steps[-1], later, sum(x), torch.cat(list(x))
 
 
-@pytest.mark.parametrize("kind", [Comprehended, Generated, Listed, Iterated, Rejoined])
+@pytest.mark.parametrize("kind", [Comprehended, Generated, Listed, Iterated, Rejoined, Repeated])
 def test_sequences_of_unknown_length(kind: type[nn.Module], tmp_path: Path) -> None:
     torch.manual_seed(0)
     proof = Proof((kind().eval(), STEPS), tmp_path / "m.onnx")
@@ -100,6 +109,7 @@ def test_sequences_of_unknown_length(kind: type[nn.Module], tmp_path: Path) -> N
             "for _comprehended_1_t in s:\n    _comprehended_2.append(g(_comprehended_1_t))\n"
             "y = f(_comprehended_2)",
         ),
+        ("y = [0] * n", None),
         ("y = [t for t in s if t]", None),
         ("y = [g(t) for t in s] if c else ()", None),
         ("y = lambda: [g(t) for t in s]", None),
