@@ -1,7 +1,7 @@
 """PyTorch as it is, where it would compile by itself: FlexAttention does so in every call.
 
-For each new shape and function again, up to eight times (torch._dynamo.config.recompile_limit);
-the next one is an error. A check runs a hundred shapes.
+For each new shape and function again, of which a check has a hundred; and it may fail where the
+plain operators do not (torch 2.13: dynamo refuses `_safe_softmax`, in the check of a ViT).
 """
 
 from __future__ import annotations
