@@ -76,6 +76,7 @@ def many(x: Tensor, *more: Tensor, **others: Tensor) -> None: ...
         pytest.param(
             annotated,
             ["batch.mask", "batch.ids", "state.h", "state.c"],
+            # Here and below places stand for tensors.
             ((), {"batch": Batch(1, 0), "state": State(2, 3)}),  # type: ignore[arg-type]
             id="the classes of its annotations",
         ),

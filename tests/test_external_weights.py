@@ -1,6 +1,7 @@
 """Weights that are too large for protobuf go to a file beside the model, and move with it."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -112,8 +113,12 @@ def test_what_an_exporter_wrote_beside_its_file_is_moved_and_not_written_again(
     tmp_path: Path,
 ) -> None:
     raw = graphs.parsed(TEXT, w=WEIGHT)
-    data = {"save_as_external_data": True, "location": "raw.data", "size_threshold": 100}
-    onnx.save(raw, str(tmp_path / "raw.onnx"), **data)  # type: ignore[arg-type]
+    data: dict[str, Any] = {
+        "save_as_external_data": True,
+        "location": "raw.data",
+        "size_threshold": 100,
+    }
+    onnx.save(raw, str(tmp_path / "raw.onnx"), **data)
     inode = (tmp_path / "raw.data").stat().st_ino
     signature = Signature.parse(f"{CONTRACT}; -> y: float32[n, 64]")
     made = normalize(tmp_path / "raw.onnx", tmp_path / "m.onnx", signature, Provenance())

@@ -45,7 +45,7 @@ pytree.register_pytree_node(
     Cache,
     lambda cache: ([cache.layers], None),
     lambda values, _: Cache(*values),
-    flatten_with_keys_fn=_named_layers,  # type: ignore[arg-type]
+    flatten_with_keys_fn=_named_layers,
 )
 
 

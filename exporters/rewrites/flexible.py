@@ -21,6 +21,7 @@ from torch.nn.attention import flex_attention
 
 from exporters.rewrites import Family
 from exporters.rewrites.attention import for_each_head
+from toolkit.uncompiled import uncompiled
 
 
 def _attention(
@@ -58,12 +59,10 @@ def _one_block(mask: Tensor, **_: Any) -> tuple[Tensor, None]:
 
 @contextmanager
 def _tracing(_: nn.Module) -> Iterator[None]:
-    with mock.patch.multiple(
-        flex_attention,
-        # Else it compiles what it calls, from within a trace.
-        _FLEX_ATTENTION_DISABLE_COMPILE_DEBUG=True,
-        flex_attention_hop=_attention,
-        _convert_mask_to_block_mask=_one_block,
+    with (
+        uncompiled(),
+        mock.patch.object(flex_attention, "flex_attention_hop", _attention),
+        mock.patch.object(flex_attention, "_convert_mask_to_block_mask", _one_block),
     ):
         yield
 

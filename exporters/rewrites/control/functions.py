@@ -262,7 +262,7 @@ def _definition(code: CodeType) -> ast.FunctionDef | None:
     return next((n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)), None)
 
 
-@lru_cache(8)
+@lru_cache(256)  # functions come in no order of files
 def _last_lines(source: str) -> dict[tuple[str, int], int]:
     """Where each function of a file ends, by its name and its first line (decorators are of it)."""
     try:
