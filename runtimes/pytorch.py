@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -17,6 +16,7 @@ from runtimes.recording import Call, Recorded, recall, record
 from runtimes.telling import told
 from runtimes.widening import widening
 from toolkit.artifact import OnnxArtifact
+from toolkit.copying import copied
 from toolkit.errors import InputError, OnnxportError
 from toolkit.memory import give_back
 from toolkit.model import LoadedModel, refusal, to_array, to_tensor
@@ -234,7 +234,13 @@ class Lent(PyTorchSession):
 
 
 def _copied(model: LoadedModel, device: str, precision: torch.dtype | None) -> LoadedModel:
-    return replace(model, module=copy.deepcopy(model.module).to(device, precision))
+    dtypes = {False: precision, True: precision and precision.to_complex()}
+
+    def moved(tensor: torch.Tensor) -> torch.Tensor:  # Module.to makes real numbers of complex ones
+        numbers = tensor.is_floating_point() or tensor.is_complex()
+        return tensor.to(device, dtypes[tensor.is_complex()] if numbers else None)
+
+    return replace(model, module=copied(model.module)._apply(moved))
 
 
 def _is_alone(tensor: torch.Tensor) -> bool:

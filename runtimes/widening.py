@@ -1,9 +1,10 @@
-"""float32 that a module asks for by name, as float64 while the reference runs.
+"""float32, or less, that a module asks for by name, as float64 while the reference runs.
 
 A module in float64 still computes what it casts itself in float32: the norms of Llama, rotary
 angles, the router of a mixture of experts (which then meets float64 weights, and refuses). Its
 result would be the truth to seven digits only, or none. Here `x.float()`, `x.to(torch.float32)`,
-`dtype=torch.float32` and new tensors without a dtype are float64; and the product of groups of rows
+`dtype=torch.float32` and new tensors without a dtype are float64, and so is what is to be half of
+that: it is how precisely a model computes, not what; and the product of groups of rows
 with a matrix each, which has no kernel for float64 (every mixture of experts of transformers), is
 a product for each.
 """
@@ -37,11 +38,18 @@ def _grouped_mm(a: Tensor, b: Tensor, *, offs: Tensor, bias: Any = None, **_: An
     return found
 
 
-_INSTEAD = {Tensor.float: Tensor.double, torch._grouped_mm: _grouped_mm}
+_INSTEAD: dict[Any, Any] = {
+    **dict.fromkeys((Tensor.float, Tensor.half, Tensor.bfloat16), Tensor.double),
+    torch._grouped_mm: _grouped_mm,
+}
+_WIDE = {
+    **dict.fromkeys((torch.float32, torch.float16, torch.bfloat16), torch.float64),
+    **dict.fromkeys((torch.complex64, torch.complex32), torch.complex128),
+}
 
 
 def _wide(value: Any) -> Any:
-    return torch.float64 if value is torch.float32 else value
+    return _WIDE.get(value, value) if isinstance(value, torch.dtype) else value
 
 
 @contextmanager

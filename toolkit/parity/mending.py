@@ -105,8 +105,10 @@ def of_casts(model: ModelProto) -> list[Mend]:
 
 
 def _rounding(model: ModelProto) -> Iterator[tuple[NodeProto, AttributeProto]]:
+    declared = {output.name for output in model.graph.output}  # what an output is, it says itself
     for node in all_nodes(model):
-        for attribute in node.attribute if node.op_type == "Cast" else ():
+        inner = node.op_type == "Cast" and node.output[0] not in declared
+        for attribute in node.attribute if inner else ():
             if attribute.name == "to" and attribute.i in _SHORTER:
                 yield node, attribute
 
