@@ -29,20 +29,46 @@ class Keeps(nn.Module):
 
 def test_attributes_and_buffers_are_what_they_were() -> None:
     module = nn.Sequential(Keeps())
-    sines, reset = module[0].sines, kept(module)
+    sines, held = module[0].sines, kept(module)
     module(torch.ones(3))
-    reset()
+    held.put_back()
     assert (module[0].mask, module[0].seen, hasattr(module[0], "last")) == (None, 0, False)
     assert module[0].sines is sines
 
 
 def test_a_lazy_module_stays_what_it_became() -> None:
     module = nn.Sequential(nn.LazyLinear(2), nn.LazyBatchNorm1d())
-    reset = kept(module)
+    held = kept(module)
     expected = module.eval()(torch.ones(1, 3))
-    reset()
+    held.put_back()
     assert module[0].in_features == 3
     torch.testing.assert_close(module(torch.ones(1, 3)), expected)
+
+
+class Grows(nn.Module):
+    """A layer that the first call makes, and a list beside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[int] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not hasattr(self, "layer"):
+            self.layer = nn.Linear(x.shape[1], 2)
+        self.seen.append(len(x))
+        found: Tensor = self.layer(x)
+        return found
+
+
+def test_layers_that_a_call_made_stay_and_what_it_noted_goes() -> None:
+    module = Grows()
+    held = kept(module)
+    module(torch.ones(1, 3))
+    layer = module.layer
+    assert held.put_back()
+    assert module.layer is layer
+    assert module.seen == []
+    assert not held.put_back()
 
 
 class Masked(nn.Module):
@@ -78,6 +104,20 @@ class Rotary(nn.Module):
         return x * self.table[:length]
 
 
+class BySize(nn.Module):
+    """Masks of all the lengths there were."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.masks: dict[int, Tensor] = {}
+
+    def forward(self, x: Tensor) -> Tensor:
+        length = x.shape[1]
+        if length not in self.masks:
+            self.masks[length] = torch.ones(length, length).tril()
+        return self.masks[length] @ x
+
+
 class Grid(nn.Module):
     """Places that are made once for a batch, a list of as many as there are rows."""
 
@@ -91,7 +131,7 @@ class Grid(nn.Module):
         return x + self.places[..., None]
 
 
-@pytest.mark.parametrize("module", [Masked, Rotary, Grid])
+@pytest.mark.parametrize("module", [Masked, Rotary, BySize, Grid])
 def test_a_module_that_asks_whether_what_it_keeps_still_fits_is_exported(
     module: type[nn.Module], tmp_path: Path
 ) -> None:

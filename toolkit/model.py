@@ -8,6 +8,7 @@ Where it comes from is `toolkit.source`'s business; running it is the runtimes'.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -45,12 +46,15 @@ class LoadedModel:
     """The path of each output in what the module returns, as it was observed."""
     proposed: bool = False
     """True where the signature was found by trial: it may be made narrower, nobody asked for it."""
-    reset: Callable[[], None] | None = None
+    reset: Callable[[], object] | None = None
     """Makes the module keep nothing of the calls since it was loaded (`toolkit.kept`)."""
+    graded: bool = False
+    """It takes gradients in its forward pass (forces of an energy) and leaves it to others to allow
+    them."""
 
     def flat(self) -> Flat:
         """Tensors in, tensors out: what exporters trace and sessions run."""
-        return Flat(self.module, self.signature, self.call, self.returns)
+        return Flat(self.module, self.signature, self.call, self.returns, graded=self.graded)
 
     @property
     def parameters(self) -> int:
@@ -86,19 +90,23 @@ class Flat(nn.Module):
         signature: Signature,
         call: Call | None = None,
         returns: tuple[str, ...] = (),
+        *,
+        graded: bool = False,
     ) -> None:
         super().__init__()
         self.model = model
+        self._grading = torch.enable_grad if graded else nullcontext
         self._arguments = (call or named(model, signature.inputs)).arguments
         self._returns = returns
         self.training = model.training
 
     def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
         arguments, keywords = self._arguments(tensors)
-        found = flatten(self.model(*arguments, **keywords))
+        with self._grading():
+            found = flatten(self.model(*arguments, **keywords))
         if self._returns:
             _require_same(self._returns, [name for name, _ in found])
-        return tuple(tensor for _, tensor in found)
+        return tuple(t.detach() if t.requires_grad else t for _, t in found)
 
 
 def _require_same(expected: Sequence[str], found: Sequence[str]) -> None:
@@ -126,9 +134,14 @@ def observed(model: LoadedModel) -> LoadedModel:
     Where values come from data only, as seen on the examples.
     """
     call = model.call or named(model.module, model.signature.inputs)
-    reset = model.reset or kept(model.module)
+    reset = model.reset or kept(model.module).put_back
     left_out: list[str] = []
-    runs = [Run(at, *_try_out(model, call, feeds, left_out)) for at, feeds in _trials(model)]
+    try:
+        runs = [Run(at, *_try_out(model, call, feeds, left_out)) for at, feeds in _trials(model)]
+    except InputError as error:
+        if model.graded or _UNGRADED not in str(error.__cause__):
+            raise
+        return observed(replace(model, graded=True))
     found, declared = runs[0].names, model.signature.outputs
     for run in runs[1:]:
         _require_same(found, run.names)
@@ -156,6 +169,10 @@ def observed(model: LoadedModel) -> LoadedModel:
         reset=reset,
         notes=tuple(dict.fromkeys((*model.notes, *(f"output {text}" for text in left_out)))),
     )
+
+
+_UNGRADED = "does not require grad and does not have a grad_fn"
+"""What torch.autograd.grad says where gradients are off."""
 
 
 def held_to(model: LoadedModel, signature: Signature) -> LoadedModel:
@@ -246,7 +263,7 @@ def _try_out(
         [to_tensor(feeds[s.name], s.dtype) for s in model.signature.inputs]
     )
     try:
-        with torch.no_grad(), uncompiled():
+        with torch.set_grad_enabled(model.graded), uncompiled():
             result = model.module(*arguments, **keywords)
     except OnnxportError:
         raise

@@ -6,7 +6,8 @@ see an `int` that leaves sizes as they are; for anything else it is Python's.
 
 ONNX's Div rounds whole numbers towards zero, Python's // down: `-(-n // 4)`, the usual way to round
 a quotient up, came out one too small. And the least of two sizes (how far a chunk of Mamba-2 is
-padded) stopped torch's pass that inserts assertions, which called min() on nodes of the graph.
+padded) stopped torch's pass that inserts assertions, which called min() on nodes of the graph. Bits
+of a size (`1 << (n - 1).bit_length()`, the next power of two) were taken for those of a tensor.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from onnxscript import opset18 as op
+from onnxscript import ir, opset18 as op
 from torch import nn
 from torch.utils._sympy.reference import PythonReferenceAnalysis
 
@@ -81,4 +82,28 @@ def _floordiv(number: Any, divisor: Any) -> Any:
     return op.Div(op.Sub(number, op.Mod(number, divisor)), divisor)
 
 
-FAMILY = Family("integers", tracing=_tracing, translations={operator.floordiv: _floordiv})
+def _bitwise(of_numbers: Callable[..., Any], of_truths: Callable[..., Any]) -> Callable[..., Any]:
+    def found(a: Any, b: Any) -> Any:
+        kinds = [bool if isinstance(v, bool) else getattr(v, "dtype", int) for v in (a, b)]
+        truths = any(kind in (bool, ir.DataType.BOOL) for kind in kinds)
+        return (of_truths if truths else of_numbers)(a, b)
+
+    return found
+
+
+def _power_of_two(exponent: Any) -> Any:
+    two: Any = op.Constant(value_int=2)
+    return op.Pow(two, exponent)
+
+
+FAMILY = Family(
+    "integers",
+    tracing=_tracing,
+    translations={
+        operator.floordiv: _floordiv,
+        operator.lshift: lambda number, by: op.Mul(number, _power_of_two(by)),
+        operator.rshift: lambda number, by: _floordiv(number, _power_of_two(by)),
+        operator.and_: _bitwise(op.BitwiseAnd, op.And),
+        operator.or_: _bitwise(op.BitwiseOr, op.Or),
+    },
+)

@@ -2,7 +2,9 @@
 
 PyTorch clips the bound. torch.export asks whether the size is above 8, and then holds for one of
 the answers only: `t` from 1 to 64 is refused at `x[:, -8:]` and at `x[:, :32]` alike. ONNX's Slice
-clips as PyTorch does, so here such a slice is that node.
+clips as PyTorch does, so here such a slice is that node. So is `y[..., :h, :w]`, by which an image
+that was padded to a multiple of 8 gets its size back: that a size is no larger than what it was
+padded to, torch asks as well.
 
 And `x.chunk(3, dim=1)` of a dynamic size: torch's exporter writes SplitToSequence with a computed
 size, at which its own optimizer fails. How many parts there are is known: each is a slice.
@@ -20,6 +22,7 @@ from torch.fx.experimental.symbolic_shapes import statically_known_true
 from torch.overrides import TorchFunctionMode
 
 from exporters.rewrites import Family
+from exporters.rewrites.control.sizes import compared
 
 _END = 2**63 - 1  # INT64_MAX: "to the end", onnx Slice-13
 Size = int | torch.SymInt
@@ -57,8 +60,8 @@ class Cut(NamedTuple):
     """One axis, sliced from `start` to `stop`, which may lie outside of its size."""
 
     axis: int
-    start: int
-    stop: int
+    start: Size
+    stop: Size
 
 
 def split(index: Any, shape: Sequence[Size]) -> tuple[list[Cut], Any]:
@@ -91,9 +94,21 @@ def _is_open(part: slice, size: Size) -> bool:
     if not isinstance(size, torch.SymInt) or part.step not in (None, 1):
         return False
     bounds = [at for at in (part.start, part.stop) if at is not None]
-    return all(isinstance(at, int) for at in bounds) and not all(
-        statically_known_true(size >= abs(at)) for at in bounds
+    return all(map(_has_sign, bounds)) and not all(
+        statically_known_true(size >= (at if _is_counted(at) else -at)) for at in bounds
     )
+
+
+def _has_sign(at: Any) -> bool:
+    """Is it known from which end the bound counts?"""
+    return isinstance(at, int) or (
+        isinstance(at, torch.SymInt) and isinstance(compared(">=", at, 0), bool)
+    )
+
+
+def _is_counted(at: Size) -> bool:
+    """From the start, not from the end."""
+    return compared(">=", at, 0) is True
 
 
 def _cut(tensor: Tensor, cuts: Sequence[Cut]) -> Tensor:
@@ -109,15 +124,16 @@ def _cut(tensor: Tensor, cuts: Sequence[Cut]) -> Tensor:
     return result
 
 
-def _clipped(at: int, size: Size) -> Size:
-    if at == _END:
+def _clipped(at: Size, size: Size) -> Size:
+    if isinstance(at, int) and at == _END:
         return size
-    found: Size = torch.sym_max(size + at, 0) if at < 0 else torch.sym_min(size, at)
-    return found
+    if not _is_counted(at):
+        return _difference(-at, size)
+    return at if compared("<=", at, size) is True else torch.sym_min(size, at)
 
 
 def _difference(first: Size, last: Size) -> Size:
     if isinstance(first, int) and first == 0:
         return last
-    found: Size = torch.sym_max(last - first, 0)
-    return found
+    left = last - first
+    return left if compared(">=", left, 0) is True else torch.sym_max(left, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial, reduce
 from inspect import unwrap
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 from torch.utils import _pytree as pytree
 
 from exporters.rewrites.control.capture import Explored, Operands, explore
-from exporters.rewrites.control.effects import Effects, restored
+from exporters.rewrites.control.effects import held_by, restored
 from exporters.rewrites.control.sizes import (
     Open,
     as_tensor,
@@ -84,6 +85,14 @@ def either(left: Way, right: Way) -> Any:
     if isinstance(which, bool):
         return True if which else condition(right())
     return _subgraph(which, (lambda: _constant(True), lambda: _tensor(right())), (), returns=True)
+
+
+def contained(item: Any, within: Any) -> Any:
+    """`item in within`, of numbers of which some may be unknown."""
+    if not any(map(is_open, (item, *within))):
+        return item in within
+    tests = [partial(compared, "==", item, one) for one in within]
+    return reduce(lambda left, right: partial(either, left, right), tests, lambda: False)()
 
 
 def negated(test: Any) -> Any:
@@ -170,18 +179,18 @@ def _tried(
     way: Way, variables: Variables, before: dict[str, Any]
 ) -> tuple[Explored, dict[str, Any]]:
     """One way on shapes alone: what it used, and the variables after it."""
-    effects = Effects(list(variables.in_reach().values()))
+    held = held_by(list(variables.in_reach().values()))
     try:
         found = explore(lambda: _and_variables(way, variables))
     except ExportRefused:
         raise
     except Exception as error:
-        effects.undone()
+        held.put_back()
         raise Irreconcilable(f"{type(error).__name__}: {error}") from error
     finally:
         after = variables.read()
         variables.write(before)
-    if effects.undone():
+    if held.put_back():
         raise Irreconcilable("it changes a list, a dict or an attribute")
     return found._replace(result=found.result[0]), after
 

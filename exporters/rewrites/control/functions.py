@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from exporters.rewrites.control import idioms, runtime, syntax
+from exporters.rewrites.control.caches import BySize, is_by_size
 
 _NOT_THE_USERS = (
     *(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib")),
@@ -207,13 +208,20 @@ def _swapped(function: FunctionType, code: CodeType) -> Iterator[None]:
 
 
 def _uncache(function: FunctionType, stack: ExitStack) -> None:
-    """Let it call what lru_cache wraps: a cache has no entry for a size that is not known."""
+    """Let it call what lru_cache wraps, and keep by size what it keeps in a global dict.
+
+    A cache has no entry for a size that is not known.
+    """
     space = function.__globals__
     for name in {n for code in _codes(function.__code__) for n in code.co_names}:
-        cached = space.get(name)
+        cached: Any = space.get(name)
         if isinstance(cached, _CACHED):
             space[name] = vars(cached)["__wrapped__"]
-            stack.callback(space.__setitem__, name, cached)
+        elif is_by_size(cached):
+            space[name] = BySize(cached)
+        else:
+            continue
+        stack.callback(space.__setitem__, name, cached)
 
 
 def _rewritten(function: FunctionType) -> CodeType | None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 from torch import nn
 
-from exporters.rewrites.control import effects, lowering, sequences
+from exporters.rewrites.control import caches, effects, lowering, sequences
 from exporters.rewrites.control.branches import (
     alarm,
     asserted,
@@ -16,6 +16,7 @@ from exporters.rewrites.control.branches import (
     branch,
     chained,
     choose,
+    contained,
     either,
     negated,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "chained",
     "choose",
     "compared",
+    "contained",
     "during",
     "each",
     "either",
@@ -51,5 +53,10 @@ index_of = np.s_
 @contextmanager
 def tracing(model: nn.Module) -> Iterator[None]:
     """While the model is traced its attributes are watched, and so is what knows no length."""
-    with effects.watching(model), sequences.understood(), lowering.mended():
+    with (
+        caches.by_size(model),
+        effects.watching(model),
+        sequences.understood(),
+        lowering.mended(),
+    ):
         yield

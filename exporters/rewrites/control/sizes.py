@@ -142,14 +142,19 @@ def _decided(symbol: str, left: Any, right: Any) -> bool | None:
     # Symbols of torch's are positive, and sympy decides by that: others stand in.
     wide = {s: sympy.Symbol(f"wide_{n}", integer=True) for n, s in enumerate(free)}
     ranges = {wide[s]: _declared(env, s) for s in free}
-    relation = _RELATIONS[symbol](*(t.xreplace(wide) for t in terms))
+    left, right = (t.xreplace(wide) for t in terms)
+    relation = _RELATIONS[symbol](left, right)
     if relation in (sympy.true, sympy.false):
         return bool(relation)
-    try:
-        bounds = bound_sympy(relation, ranges)
-    except Exception:  # functions that torch has no bounds for
-        return None
-    return bool(bounds.lower) if bounds.is_singleton() else _tried_out(symbol, terms, env)
+    # h <= h + (-h % 8): of the difference alone it is plain.
+    for form in (relation, _RELATIONS[symbol](sympy.expand(left - right), 0)):
+        try:
+            bounds = bound_sympy(form, ranges)
+        except Exception:  # functions that torch has no bounds for
+            return None
+        if bounds.is_singleton():
+            return bool(bounds.lower)
+    return _tried_out(symbol, terms, env)
 
 
 def _tried_out(symbol: str, terms: list[sympy.Expr], env: ShapeEnv) -> bool | None:

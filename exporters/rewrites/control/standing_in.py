@@ -4,25 +4,48 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from exporters.rewrites.control import sequences
 from exporters.rewrites.control.sizes import is_open, is_traced
 from exporters.rewrites.control.stacked import Unknown
+from exporters.rewrites.control.tables import FUNCTIONS, is_looked_up, tabled
 
 
 def of_numbers(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
     """A function of Python's by its name in the user's code, also of what has no number yet."""
     # While it traces, torch has a max and a min of its own: of sizes, but not of their ratios.
     pythons = getattr(function, "keywords", {}).get("real_callable", function)
-    ours = _STANDING_IN.get(pythons) if callable(pythons) and _hashable(pythons) else None
+    ours = _stand_in(pythons)
+    if ours is None and not keywords and _is_tabled(pythons) and any(map(is_open, arguments)):
+        return tabled(pythons, *arguments)
     if ours is None or (pythons is not function and not any(map(is_open, arguments))):
         return function(*arguments, **keywords)
     return ours(*arguments, **keywords)
+
+
+def _stand_in(function: Any) -> Callable[..., Any] | None:
+    of = getattr(function, "__self__", None)
+    if isinstance(of, Tensor):
+        return partial(_like, of) if function.__name__ == "new_tensor" else None
+    return _STANDING_IN.get(function) if _hashable(function) else None
+
+
+def _like(of: Tensor, data: Any, **keywords: Any) -> Tensor:
+    """`of.new_tensor(data)`, which asks for the numbers in it."""
+    if not any(map(is_open, pytree.tree_leaves(data))):
+        return of.new_tensor(data, **keywords)
+    kind: dict[str, Any] = {"dtype": of.dtype, "device": of.device} | keywords
+    return torch.tensor(data, **kind)
+
+
+def _is_tabled(function: Any) -> bool:
+    return _hashable(function) and function in FUNCTIONS
 
 
 def _hashable(value: Any) -> bool:
@@ -30,6 +53,8 @@ def _hashable(value: Any) -> bool:
 
 
 def _whole(of: Any) -> Any:
+    if is_looked_up(of):
+        return tabled(int, of)
     if isinstance(of, Tensor) and is_traced(of):
         return of.to(torch.int64).item()
     return torch.sym_int(of) if is_open(of) else int(of)

@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import SymInt, Tensor
+from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 
 from exporters.rewrites.control import slots
 from exporters.rewrites.control.branches import Irreconcilable, refuse_shared
 from exporters.rewrites.control.capture import Inside, Operands, explore, shape_env
-from exporters.rewrites.control.effects import Effects
+from exporters.rewrites.control.effects import held_by
 from exporters.rewrites.control.recorder import Recorder, recording
 from exporters.rewrites.control.slots import Slot
 from exporters.rewrites.control.stacked import Stacked
@@ -100,7 +101,7 @@ class _Subgraph:
         with shape_env().ignore_fresh_unbacked_symbols():
             fresh = [slots.fresh(s) for s in known]
             own = [f for f in fresh if isinstance(f, Tensor)]
-            effects = Effects([*self.others.values(), *self.lists.values()])
+            held = held_by([*self.others.values(), *self.lists.values()])
             try:
                 with recording(self.variables, self.lists) as recorders:
                     self.variables.write(slots.filled(self.before, known, fresh))
@@ -110,7 +111,7 @@ class _Subgraph:
             except Exception as error:  # of a first step other than the rest, perhaps
                 raise slots.Unsteady(f"{type(error).__name__}: {error}") from error
             finally:
-                changed = effects.undone()
+                changed = held.put_back()
                 self.variables.write(self.before)
         if changed:
             raise Irreconcilable("it changes a list, a dict or an attribute")
@@ -227,6 +228,7 @@ def _number(number: Tensor, loop: Loop) -> Any:
     found = number.item()
     torch._check(found >= loop.first)
     limit = loop.limit()
-    if limit is not None:
+    of_value = isinstance(limit, SymInt) and free_unbacked_symbols(limit)  # unknown in the subgraph
+    if limit is not None and not of_value:
         torch._check(found < limit)
     return found

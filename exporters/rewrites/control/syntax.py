@@ -13,6 +13,7 @@ What cannot stand in a closure (break, yield, super) is left as it is. Line numb
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Iterable, Sequence
 
 from exporters.rewrites.control import comprehensions, names
@@ -34,12 +35,16 @@ _COMPARISONS = {
 }
 _BUILTINS = {
     *("range", "len", "int", "float", "max", "min"),
-    *("list", "tuple", "enumerate", "zip", "sum"),
+    *("list", "tuple", "enumerate", "zip", "sum", "round", "divmod"),
+    *(name for name, value in vars(math).items() if callable(value)),
 }
 """Functions of Python that want plain numbers and known lengths: `standing_in.py` stands in."""
 
-_OF_TORCH = {"tensor", "as_tensor", "LongTensor", "FloatTensor"}
+_OF_TORCH = {"tensor", "as_tensor", "new_tensor", "LongTensor", "FloatTensor"}
 """Those that it stands in for and torch must find unchanged: it asks for them by identity."""
+
+_MODULES = {"math", "np", "numpy"}
+"""Whose functions want plain numbers too."""
 
 _WHOLE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Global, ast.Nonlocal)
 """Statements that hold no expression of the function's own."""
@@ -233,6 +238,12 @@ class _Rewriter:
             return last
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             return self.call("negated", self.test(node.operand))
+        if isinstance(node, ast.Compare) and _is_membership(node):
+            item, within = (self.expression(n) for n in (node.left, node.comparators[0]))
+            if isinstance(within, ast.Set):  # a size has no hash
+                within = ast.copy_location(ast.Tuple(within.elts, ast.Load()), within)
+            test = self.call("contained", item, within)
+            return self.call("negated", test) if isinstance(node.ops[0], ast.NotIn) else test
         if isinstance(node, ast.Compare) and all(type(op) in _COMPARISONS for op in node.ops):
             symbols = [ast.Constant(_COMPARISONS[type(op)]) for op in node.ops]
             left, *terms = (self.expression(t) for t in (node.left, *node.comparators))
@@ -291,6 +302,10 @@ class _Expressions(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "bit_length":
+            method = ast.Attribute(ast.Name("int", ast.Load()), "bit_length", ast.Load())
+            made = self._rewriter.call("of_numbers", method, node.func.value)
+            return ast.copy_location(made, node)
         if not self._has_stand_in(node) or not node.args:
             return node
         if any(isinstance(a, ast.Starred) for a in node.args):
@@ -300,7 +315,9 @@ class _Expressions(ast.NodeTransformer):
 
     def _has_stand_in(self, node: ast.Call) -> bool:
         if isinstance(node.func, ast.Attribute):
-            return node.func.attr in _OF_TORCH
+            owner = node.func.value
+            of_numbers = isinstance(owner, ast.Name) and owner.id in _MODULES
+            return of_numbers or node.func.attr in _OF_TORCH
         named = node.func.id if isinstance(node.func, ast.Name) else ""
         return named in _BUILTINS - self._rewriter.own and not node.keywords
 
@@ -320,7 +337,7 @@ def _is_pythons(test: ast.expr) -> bool:
         return all(map(_is_pythons, test.values))
     if isinstance(test, ast.UnaryOp):
         return _is_pythons(test.operand)
-    if isinstance(test, ast.Compare):
+    if isinstance(test, ast.Compare) and not _is_membership(test):
         return all(isinstance(op, (ast.Is, ast.IsNot, ast.In, ast.NotIn)) for op in test.ops) or (
             any(isinstance(t, ast.Constant) and isinstance(t.value, str) for t in test.comparators)
         )
@@ -331,6 +348,16 @@ def _is_pythons(test: ast.expr) -> bool:
         called = named.attr if isinstance(named, ast.Attribute) else getattr(named, "id", "")
         return called in _PYTHON_TESTS
     return False
+
+
+def _is_membership(test: ast.Compare) -> bool:
+    """`n in (1, 3)`, `3 not in {height, width}`: of what stands there, and no text."""
+    within = test.comparators[0]
+    if len(test.ops) > 1 or not isinstance(test.ops[0], (ast.In, ast.NotIn)):
+        return False
+    return isinstance(within, (ast.Tuple, ast.List, ast.Set)) and not any(
+        isinstance(one, ast.Constant) and isinstance(one.value, str) for one in within.elts
+    )
 
 
 def _raises(statement: ast.If) -> bool:
