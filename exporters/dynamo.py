@@ -57,6 +57,7 @@ def write(
     opset: int,
     strict: bool = False,
     families: Sequence[Family] = (),
+    passes: Sequence[writing.Pass] = (),
 ) -> Traced:
     """Trace the model and write the program as ONNX. Raises ExportRefused with the reason."""
     with ExitStack() as stack:
@@ -65,8 +66,11 @@ def write(
             stack.enter_context(family.tracing(model.module))
         found = _program(model, strict, families)
         stack.enter_context(mock.patch.object(_config, _OBLIVIOUS, found.oblivious))
+        program = found.program
+        for family in families:
+            program = family.finishing(program)
         stack.enter_context(_decomposing(families))
-        _write(found.program, model, path, opset, families)
+        _write(program, model, path, opset, families, passes)
     return Traced(guards.boundaries(found.program, model.signature))
 
 
@@ -89,6 +93,7 @@ def _write(
     path: Path,
     opset: int,
     families: Sequence[Family],
+    passes: Sequence[writing.Pass],
 ) -> None:
     translations = {op: how for family in families for op, how in family.translations.items()}
     program._guards_code = []  # judged by now; traced once more, they would fix what they ask about
@@ -113,7 +118,7 @@ def _write(
             # Of some sizes torch cannot write the assertions, of which ONNX has none (DEIMv2).
             with torch._dynamo.config.patch(do_not_emit_runtime_asserts=True):
                 result = translated()
-        writing.write(result, path, model.signature)
+        writing.write(result, path, model.signature, passes)
     except Exception as error:
         raise refused(error, model.module) from error
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from exporters.dynamo import write
 from exporters.rewrites import families, precise
+from exporters.wide import widen
 from toolkit.model import LoadedModel
 from toolkit.plugins import Traced
 
@@ -24,3 +25,12 @@ class Precise:
 
     def export(self, model: LoadedModel, path: Path, *, opset: int) -> Traced:
         return write(model, path, opset=opset, families=(*families(), precise.FAMILY))
+
+
+class Wide:
+    """What is in bfloat16 computed in float32: slower on a GPU, but a CPU can run it at all."""
+
+    name = "onnxport-wide"
+
+    def export(self, model: LoadedModel, path: Path, *, opset: int) -> Traced:
+        return write(model, path, opset=opset, families=tuple(families()), passes=(widen,))

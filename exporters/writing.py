@@ -10,7 +10,7 @@ by these: the epsilon of a norm is gone, and a row of zeros is NaN (onnxscript 0
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,8 +27,11 @@ from toolkit.optimize.sharing import bits, equal, marks
 from toolkit.parity.weights import TRANSPOSED
 from toolkit.signature import Signature
 
+Pass = Callable[[ir.Model], None]
+"""What changes an optimized model before it is written."""
 
-def write(program: Any, path: Path, signature: Signature) -> None:
+
+def write(program: Any, path: Path, signature: Signature, passes: Iterable[Pass] = ()) -> None:
     """Write an unoptimized torch.onnx.ONNXProgram, large weights in a file beside `path`."""
     share(program.model.graph)
     name_transposed(program.model.graph)
@@ -38,6 +41,8 @@ def write(program: Any, path: Path, signature: Signature) -> None:
     _name(graph.inputs, [s.name for s in signature.inputs])
     _name(graph.outputs, [s.name for s in signature.outputs])
     _set_apart(graph)
+    for change in passes:
+        change(program.model)
     weights = [v.const_value for g in program.model.graphs() for v in g.initializers.values()]
     heavy = any(tensor is not None and tensor.nbytes > SMALL for tensor in weights)
     ir.save(

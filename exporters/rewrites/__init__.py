@@ -16,6 +16,7 @@ from types import CodeType
 from typing import Any
 
 from torch import nn
+from torch.export import ExportedProgram
 
 Operator = Any
 """A torch._ops.OpOverload."""
@@ -29,6 +30,8 @@ class Family:
     tracing: Callable[[nn.Module], AbstractContextManager[None]] = lambda _: nullcontext()
     decompositions: Mapping[Operator, Callable[..., Any]] = field(default_factory=dict)
     translations: Mapping[Operator, Callable[..., Any]] = field(default_factory=dict)
+    finishing: Callable[[ExportedProgram], ExportedProgram] = lambda program: program
+    """What is left to do once the model is traced: it may change the program."""
     relents: Callable[[Iterable[CodeType]], bool] = lambda _: False
     """Given the functions, innermost first, in which tracing stopped or took a size for special:
     does it now treat one of them otherwise, so that the model is worth tracing again?"""
@@ -38,6 +41,7 @@ _FAMILIES = (
     "recurrent",
     "attention",
     "flexible",
+    "gradients",
     "ctc",
     "losses",
     "pooling",
@@ -57,6 +61,7 @@ _FAMILIES = (
     "factors",
     "orthogonal",
     "spectral",
+    "fourier",
     "distance",
     "statistics",
     "untraceable",

@@ -2,7 +2,7 @@
 
 ONNX Runtime 1.31 dies (SIGFPE) of an Einsum that moves axes of an operand in which one is empty:
 `bqhd,bkhd->bhqk` over a cache that starts at 0, any attention over 0 rows. And it fuses attention
-that is written with MatMul.
+that is written with MatMul. And it knows no complex numbers, of which those of a state space are.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _einsum(equation: str, tensors: Sequence[Tensor], path: Sequence[int] | None
         len(tensors) < 2
         or any(len(term) != t.dim() for term, t in zip(terms, tensors, strict=True))
         or any(len({*term}) < len(term) for term in terms)
-        or any(t.dtype == torch.bool or t.is_complex() for t in tensors)
+        or any(t.dtype == torch.bool for t in tensors)
         or _broadcasts(terms, tensors)
     ):
         return NotImplemented
@@ -40,8 +40,20 @@ def _einsum(equation: str, tensors: Sequence[Tensor], path: Sequence[int] | None
         needed = "".join(others[number:]) + result
         last = number == len(others)
         wanted = result if last else "".join(dict.fromkeys(c for c in had + has if c in needed))
-        left, had = _product(left, had, right, has, wanted), wanted
+        left, had = _complex(left, had, right, has, wanted), wanted
     return left
+
+
+def _complex(x: Tensor, had: str, y: Tensor, has: str, wanted: str) -> Tensor:
+    """The product, of which ONNX has real ones only."""
+    parts = [torch.view_as_real(t).unbind(-1) if t.is_complex() else (t,) for t in (x, y)]
+    products = [_product(p, had, q, has, wanted) for p in parts[0] for q in parts[1]]
+    if len(products) == 1:
+        return products[0]
+    if len(products) == 2:
+        return torch.complex(*products)
+    real, one, other, minus = products
+    return torch.complex(real - minus, one + other)
 
 
 def _parsed(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:

@@ -43,11 +43,11 @@ from toolkit.progress import SILENT, Listener
 from toolkit.targets import Target, target as find_target
 
 DEFAULT_ORDER = (
-    *("onnxport", "onnxport-precise", "dynamo", "dynamo-strict"),
+    *("onnxport", "onnxport-precise", "onnxport-wide", "dynamo", "dynamo-strict"),
     *("torchscript", "script", "transformers"),
 )
-_FINER = {"onnxport-precise": "onnxport"}
-"""The same program with other arithmetic: of use only where the first one's file differs."""
+_AFTER = {"onnxport-precise": ("onnxport", "differs"), "onnxport-wide": ("onnxport", "unloadable")}
+"""The same program with other arithmetic: of use only after that one's file."""
 
 SHARE = 0.25
 """Of the time that an export took goes to the cases of its check, where nobody says how much. What
@@ -177,6 +177,7 @@ class _Tour:
         self._boundaries: dict[str, set[int]] = {}
         self._aim, self._log, self._listener = aim, log, listener
         self._unloadable = False
+        self._came_of: dict[str, str] = {}
         self._traced = sample(model.signature, model.examples)[0]
         if plan.opset and plan.opset > aim.opset:
             raise UsageError(
@@ -187,8 +188,8 @@ class _Tour:
     def candidates(self) -> Iterator[tuple[str, int]]:
         opset = self.plan.opset or min(versions.OPSET, self._aim.opset)
         for name in self.plan.exporters:
-            outcomes = {a.exporter: a.outcome for a in self.attempts}
-            if outcomes.get(_FINER.get(name, ""), "differs") == "differs" or self.plan.every:
+            first, outcome = _AFTER.get(name, ("", ""))
+            if self.plan.every or self._came_of.get(first, outcome) == outcome:
                 yield name, opset
         if self._unloadable and not self.plan.opset:
             others = (n for n in _OTHER_OPSETS if n != opset and n <= self._aim.opset)
@@ -199,7 +200,7 @@ class _Tour:
     ) -> tuple[OnnxArtifact, ParityReport] | None:
         """Export and check; None where it does not hold. What happened is in `attempts`."""
         start = time.perf_counter()
-        written = start
+        written, unloadable = start, False
         try:
             with awaiting(self.out.name) as worker:
                 artifact = self._written(name, opset, self._asked_ahead(checks))
@@ -222,6 +223,8 @@ class _Tour:
         except (ExportRefused, NotLoadable, StageCrashed) as refusal:
             outcome, reason, hint = "refused", refusal.message, refusal.hint
             self._learn(refusal)
+            unloadable = isinstance(refusal, NotLoadable)
+        self._came_of[name] = "unloadable" if unloadable else outcome
         ended = time.perf_counter()
         taken = (written - start, ended - written) if written > start else (ended - start, 0.0)
         self.attempts.append(Attempt(name, opset, outcome, reason, hint, *taken))

@@ -1,0 +1,54 @@
+"""Convolutions as long as the input, by way of its spectrum."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import toolkit
+
+
+class StateSpace(nn.Module):
+    """S4D: a kernel of complex exponentials, as long as the input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.poles = nn.Parameter(torch.randn(4, 8, dtype=torch.cfloat))
+        self.weights = nn.Parameter(torch.randn(4, 8, dtype=torch.cfloat))
+
+    def forward(self, x: Tensor) -> Tensor:
+        length = x.shape[-1]
+        poles = torch.complex(-self.poles.real.abs(), self.poles.imag)
+        powers = torch.exp(0.1 * poles[..., None] * torch.arange(length))
+        kernel = 2 * torch.einsum("hn,hnl->hl", self.weights, powers).real
+        spectrum = torch.fft.rfft(x, n=2 * length) * torch.fft.rfft(kernel, n=2 * length)
+        return torch.fft.irfft(spectrum, n=2 * length)[..., :length]
+
+
+class Odd(nn.Module):
+    """There and back, to the size it had: odd or even, along axes that are not the last."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        spectrum = torch.fft.rfft2(x, dim=(2, 1), norm="ortho")
+        return torch.fft.irfft2(
+            spectrum * 0.5, s=(x.shape[2], x.shape[1]), dim=(2, 1), norm="ortho"
+        )
+
+
+CASES = {
+    StateSpace: "x: float32[batch, 4, length] in -2..2; where batch = 1..3, length = 1..40",
+    Odd: "x: float32[batch, h, w] in -2..2; where batch = 1..3, h = 2..11, w = 2..11",
+}
+
+
+@pytest.mark.parametrize("module", CASES)
+def test_it_holds_at_every_length(module: type[nn.Module], tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    exported = toolkit.export(
+        module().eval(),
+        tmp_path / "model.onnx",
+        signature=CASES[module],
+        exporters=["onnxport"],
+    )
+    assert exported.report.holds
