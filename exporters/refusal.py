@@ -10,6 +10,7 @@ import re
 import sysconfig
 import traceback
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -67,9 +68,9 @@ _CAUSES = (
 
 
 def refused(error: BaseException, model: nn.Module) -> ExportRefused:
-    """The refusal that says why. An error of ours is passed on where it is one already."""
+    """The refusal that says why, to be raised from the error: where that is one, a copy of it."""
     if isinstance(error, ExportRefused):
-        return error
+        return copy(error)
     if isinstance(error, OnnxportError):
         return ExportRefused(error.message, error.hint)
     inner = innermost(error)

@@ -1,0 +1,143 @@
+"""Loops that are left early, without `break` and `continue`, so that they can be Loops of ONNX.
+
+    for step in range(50):                      going, turn = True, 0
+        new = torch.tanh(self.cell(z) + x)      while going and turn < 50:
+        if (new - z).norm() < 1e-4:                 step, turn = turn, turn + 1
+            break                                   new = torch.tanh(self.cell(z) + x)
+        z = new                                     if (new - z).norm() < 1e-4:
+                                                        going = False
+                                                    else:
+                                                        z = new
+
+Over other things than a range (layers, of which any may be the last) each step asks whether it is
+still going, and Python's `break` is left for where that is known. Pure syntax.
+"""
+
+from __future__ import annotations
+
+import ast
+
+from exporters.rewrites.control import names
+from exporters.rewrites.control.names import Statements
+
+_NAMED = "_left_early_"
+_LOOPS = (ast.For, ast.While)
+
+
+def removed(function: ast.FunctionDef) -> None:
+    """Rewrite in place."""
+    function.body = _Removing().block(function.body)
+
+
+class _Unmoved(Exception):
+    """A jump out of more than an `if`."""
+
+
+class _Removing:
+    def __init__(self) -> None:
+        self._count = 0
+
+    def block(self, body: Statements) -> Statements:
+        done: Statements = []
+        for statement in body:
+            if not isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                for field, value in ast.iter_fields(statement):
+                    if isinstance(value, list) and value and isinstance(value[0], ast.stmt):
+                        setattr(statement, field, self.block(value))
+            done += self.loop(statement) if _is_left_early(statement) else [statement]
+        return done
+
+    def loop(self, statement: ast.stmt) -> Statements:
+        assert isinstance(statement, (ast.For, ast.While))
+        self._count += 1
+        going, turn, end = (f"{_NAMED}{what}_{self._count}" for what in ("going", "turn", "end"))
+        try:
+            body = _without_jumps(statement.body, going)
+        except _Unmoved:
+            return [statement]
+        start: Statements = [_assign(going, ast.Constant(True))]
+        if isinstance(statement, ast.While):
+            made = _while(going, statement.test, body)
+        elif (limits := _limits(statement.iter)) is not None:
+            first, last = limits
+            start += [_assign(end, last), _assign(turn, first)]
+            take = ast.Assign([statement.target], _name(turn))
+            onwards = _assign(turn, ast.BinOp(_name(turn), ast.Add(), ast.Constant(1)))
+            within = ast.Compare(_name(turn), [ast.Lt()], [_name(end)])
+            made = _while(going, within, [take, onwards, *body])
+        else:
+            over = ast.Compare(_name(going), [ast.Is()], [ast.Constant(False)])
+            steps = [ast.If(over, [ast.Break()], []), ast.If(_name(going), body, [])]
+            made = ast.For(statement.target, statement.iter, steps, [])
+        for new in (*start, made):
+            ast.copy_location(new, statement)
+        return [*start, made]
+
+
+def _is_left_early(statement: ast.stmt) -> bool:
+    if not isinstance(statement, (ast.For, ast.While)) or statement.orelse:
+        return False
+    if isinstance(statement, ast.For) and not isinstance(statement.target, ast.Name):
+        return False
+    return any(map(_jumps, statement.body)) and not any(map(names.has_return, statement.body))
+
+
+def _jumps(statement: ast.stmt) -> bool:
+    """Out of the loop that it stands in, or on to its next step."""
+    within = () if isinstance(statement, _LOOPS) else names.walk([statement], stop=_LOOPS)
+    return any(isinstance(n, (ast.Break, ast.Continue)) for n in within)
+
+
+def _without_jumps(body: Statements, going: str) -> Statements:
+    """The block, where what comes after a jump is in the other way of its `if`."""
+    done: Statements = []
+    for number, statement in enumerate(body):
+        rest = body[number + 1 :]
+        if isinstance(statement, ast.Continue):
+            return done or [ast.copy_location(ast.Pass(), statement)]
+        if isinstance(statement, ast.Break):
+            return [*done, ast.copy_location(_assign(going, ast.Constant(False)), statement)]
+        if not _jumps(statement):
+            done.append(statement)
+            continue
+        if not isinstance(statement, ast.If):
+            raise _Unmoved
+        ways = [statement.body, statement.orelse]
+        if rest and not any(map(_surely_jumps, ways)):
+            raise _Unmoved
+        one, other = (
+            _without_jumps(way if _surely_jumps(way) else [*way, *rest], going) for way in ways
+        )
+        pass_ = ast.copy_location(ast.Pass(), statement)
+        new = ast.If(statement.test, one or [pass_], other)
+        return [*done, ast.copy_location(new, statement)]
+    return done
+
+
+def _surely_jumps(body: Statements) -> bool:
+    last = body[-1] if body else None
+    if isinstance(last, ast.If):
+        return _surely_jumps(last.body) and _surely_jumps(last.orelse)
+    return isinstance(last, (ast.Break, ast.Continue))
+
+
+def _limits(of: ast.expr) -> tuple[ast.expr, ast.expr] | None:
+    """Start and end of a range in steps of one."""
+    if not (isinstance(of, ast.Call) and isinstance(of.func, ast.Name) and of.func.id == "range"):
+        return None
+    if of.keywords or any(isinstance(a, ast.Starred) for a in of.args) or len(of.args) > 2:
+        return None
+    first = of.args[0] if len(of.args) == 2 else ast.Constant(0)
+    return first, of.args[-1]
+
+
+def _while(going: str, test: ast.expr, body: Statements) -> ast.While:
+    return ast.While(ast.BoolOp(ast.And(), [_name(going), test]), body, [])
+
+
+def _assign(name: str, value: ast.expr) -> ast.Assign:
+    return ast.Assign([ast.Name(name, ast.Store())], value)
+
+
+def _name(name: str) -> ast.expr:
+    return ast.Name(name, ast.Load())

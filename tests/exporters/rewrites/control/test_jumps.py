@@ -1,0 +1,125 @@
+"""Loops that values leave early, or whose steps they cut short."""
+
+import ast
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import toolkit
+from exporters.rewrites.control import jumps
+
+
+class Settles(nn.Module):
+    """A fixed point: as many steps as it takes, and no more than 50."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = nn.Linear(4, 4)
+        nn.init.normal_(self.cell.weight, std=0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = torch.zeros_like(x)
+        for _ in range(50):
+            new = torch.tanh(self.cell(z) + x)
+            if (new - z).norm() < 1e-3 * new.norm() + 1e-6:
+                break
+            z = new
+        return z
+
+
+class Speaks(nn.Module):
+    """Words one after the other, until all rows have come to the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell, self.embed, self.head = nn.GRUCell(4, 6), nn.Embedding(5, 4), nn.Linear(6, 5)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        state, word = torch.zeros(len(x), 6), x.sum((1, 2)).long() % 5
+        ended, length = torch.zeros(len(x), dtype=torch.bool), torch.zeros(len(x)).long()
+        for _ in range(1, 20):
+            state = self.cell(self.embed(word), state)
+            word = self.head(state).argmax(-1)
+            ended = ended | (word == 2)
+            length = length + (~ended).long()
+            if ended.all():
+                break
+        return state, length
+
+
+class IsSure(nn.Module):
+    """Layers, of which the rest is left out once the head is sure."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(4))
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found = self.head(x).softmax(-1)
+        for layer in self.layers:
+            x = torch.relu(layer(x))
+            found = self.head(x).softmax(-1)
+            if found.max() > 0.6:
+                break
+        return found
+
+
+class Skips(nn.Module):
+    """Rows that count and rows that do not; and the last ones, after which it is over."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        total = torch.zeros(4)
+        for number in range(x.shape[1]):
+            row = x[:, number].sum(0)
+            if row.sum() < 0:
+                if row.max() > 2:
+                    break
+                continue
+            total = total + row * number
+        return total
+
+
+class Shrinks(nn.Module):
+    """For ever, but for the way out."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        steps = 0
+        while True:
+            x = x * 0.7
+            steps += 1
+            if x.abs().max() < 0.1:
+                break
+        return x, torch.tensor(steps)
+
+
+@pytest.mark.parametrize("module", [Settles, Speaks, IsSure, Skips, Shrinks])
+def test_it_stops_where_python_does(module: type[nn.Module], tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    exported = toolkit.export(
+        module().eval(),
+        tmp_path / "model.onnx",
+        signature="x: float32[batch, n, 4] in -2..2; where batch = 1..5, n = 1..12",
+        exporters=["onnxport"],
+    )
+    assert exported.report.holds
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        "for item in items:\n    if test:\n        break\nelse:\n    pass",
+        "for item in items:\n    with lock:\n        if test:\n            break",
+        "for item in items:\n    if one:\n        if two:\n            break\n    rest()",
+        "for one, two in items:\n    if test:\n        break",
+        "for item in items:\n    for inner in item:\n        work()",
+    ],
+)
+def test_what_it_leaves_alone(loop: str) -> None:
+    text = "def f():\n" + "\n".join(f"    {line}" for line in loop.splitlines())
+    function = ast.parse(text).body[0]
+    assert isinstance(function, ast.FunctionDef)
+    jumps.removed(function)
+    assert ast.unparse(function) == text
