@@ -56,18 +56,19 @@ class _Removing:
         except _Unmoved:
             return [statement]
         start: Statements = [_assign(going, ast.Constant(True))]
+        made: ast.stmt
         if isinstance(statement, ast.While):
             made = _while(going, statement.test, body)
         elif (limits := _limits(statement.iter)) is not None:
             first, last = limits
-            start += [_assign(end, last), _assign(turn, first)]
+            start += [_assign(turn, first), _assign(end, last)]
             take = ast.Assign([statement.target], _name(turn))
             onwards = _assign(turn, ast.BinOp(_name(turn), ast.Add(), ast.Constant(1)))
             within = ast.Compare(_name(turn), [ast.Lt()], [_name(end)])
             made = _while(going, within, [take, onwards, *body])
         else:
             over = ast.Compare(_name(going), [ast.Is()], [ast.Constant(False)])
-            steps = [ast.If(over, [ast.Break()], []), ast.If(_name(going), body, [])]
+            steps: Statements = [ast.If(over, [ast.Break()], []), ast.If(_name(going), body, [])]
             made = ast.For(statement.target, statement.iter, steps, [])
         for new in (*start, made):
             ast.copy_location(new, statement)
