@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
@@ -163,6 +164,8 @@ def _relent(families: Sequence[Family], stopped: Sequence[guards.Frames]) -> boo
 def _traced(model: LoadedModel, *, strict: bool, once: bool) -> _Found:
     """`once`: from one example, as torch does it. Raises ExportRefused as `_program` does."""
     flat, inputs = model.flat(), example(model.signature, model.examples)
+    if not once:
+        flat.register_forward_pre_hook(partial(_named_alike, model.signature))
     program, violated = None, None
     try:
         with guards.watching() as seen:
@@ -202,6 +205,16 @@ def _traced(model: LoadedModel, *, strict: bool, once: bool) -> _Found:
     if limits := guards.limits(free, model.signature):
         raise guards.refusal(limits, watch, model.signature)
     return _held_against(model.signature, free, watch, orders=True)
+
+
+def _named_alike(signature: Signature, _: Any, tensors: tuple[torch.Tensor, ...]) -> None:
+    """Dimensions of one name are one size from the start: torch finds out when it compares them,
+    which a loop or a branch, tried out by itself, does not."""
+    first: dict[str, Any] = {}
+    for spec, tensor in zip(signature.inputs, tensors, strict=True):
+        for name, size in zip(spec.shape, tensor.shape, strict=True):
+            if isinstance(name, str):
+                bool(first.setdefault(name, size) == size)
 
 
 def _held_against(

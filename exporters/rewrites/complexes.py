@@ -81,6 +81,27 @@ def _expand(real: Tensor, size: Sequence[Any], *, implicit: bool = False) -> Ten
     return real.expand(*size, 2)
 
 
+@_moved
+def _flip(real: Tensor, dims: Sequence[int]) -> Tensor:
+    return real.flip([_axis(dim, real) for dim in dims])
+
+
+def _copy(x: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
+    """What is assigned to a part of a tensor."""
+    if not x.is_complex():
+        return _pair(source)[0].expand(x.shape)
+    whole = source if source.is_complex() else torch.complex(source, torch.zeros_like(source))
+    return whole.expand(x.shape)
+
+
+def _slice_scatter(x: Tensor, source: Tensor, dim: int = 0, *part: Any, **named: Any) -> Any:
+    if not (x.is_complex() and source.is_complex()):
+        return NotImplemented
+    real, parts = torch.view_as_real(x), torch.view_as_real(source)
+    found = torch.slice_scatter(real, parts, _axis(dim, real), *part, **named)
+    return torch.view_as_complex(found)
+
+
 def _exp(x: Tensor) -> Tensor:
     a, b = _pair(x)
     size = a.exp()
@@ -113,6 +134,19 @@ def _times(x: Any, y: Any) -> Any:
     return torch.complex(tensor * number.real, tensor * number.imag)
 
 
+def _full(size: Sequence[Any], value: Any, *, dtype: Any = None, **_: Any) -> Any:
+    """Of one complex number."""
+    kind = dtype or (torch.complex64 if isinstance(value, complex) else torch.float32)
+    if not kind.is_complex:
+        return NotImplemented
+    parts = (complex(value).real, complex(value).imag)
+    return torch.complex(*(torch.full(size, part, dtype=kind.to_real()) for part in parts))
+
+
+def _zeros(size: Sequence[Any], **keywords: Any) -> Any:
+    return _full(size, 0, **keywords)
+
+
 def _decompositions() -> dict[object, Callable[..., Any]]:
     aten = torch.ops.aten
     table: dict[object, Callable[..., Any]] = {
@@ -127,9 +161,16 @@ def _decompositions() -> dict[object, Callable[..., Any]]:
         aten.exp.default: _exp,
         aten.where.self: _where,
         aten.pow.Tensor_Scalar: _pow,
+        aten.copy.default: _copy,
+        aten.slice_scatter.default: _slice_scatter,
+        aten.flip.default: _flip,
     }
     found = {op: _of_complex(how) for op, how in table.items()}
-    return found | {aten.mul.Tensor: _times}
+    return found | {
+        aten.mul.Tensor: _times,
+        aten.full.default: _full,
+        aten.zeros.default: _zeros,
+    }
 
 
 FAMILY = Family("complexes", decompositions=_decompositions())

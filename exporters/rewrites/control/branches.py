@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from inspect import unwrap
@@ -10,9 +11,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import SymBool, SymFloat, SymInt, Tensor
-from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
+from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols, statically_known_true
 from torch.utils import _pytree as pytree
 
+from exporters.rewrites.control.agreeing import covers, formula
 from exporters.rewrites.control.capture import Explored, Operands, explore
 from exporters.rewrites.control.effects import held_by, restored
 from exporters.rewrites.control.sizes import (
@@ -68,7 +70,24 @@ def both(left: Way, right: Way) -> Any:
     which = condition(left())
     if isinstance(which, bool):
         return condition(right()) if which else False
+    if together := _together(which, right, operator.and_):
+        return together
     return _subgraph(which, (lambda: _tensor(right()), lambda: _constant(False)), (), returns=True)
+
+
+def _together(which: Open, right: Way, join: Callable[[Any, Any], Any]) -> Open | None:
+    """Both sides as one test, where they ask for sizes alone: looked at, these do no harm."""
+    if not isinstance(which.assumed, SymBool):
+        return None
+    try:
+        other = explore(lambda: condition(right())).result
+    except Exception:  # which it may, where it is not to be looked at
+        return None
+    if not isinstance(other, Open) or not isinstance(other.assumed, SymBool):
+        return None
+    other = condition(right())
+    assert isinstance(other, Open)
+    return Open(join(which.tensor, other.tensor), join(which.assumed, other.assumed))
 
 
 def chained(symbols: Sequence[str], left: Any, *terms: Callable[[], Any]) -> Any:
@@ -84,6 +103,8 @@ def either(left: Way, right: Way) -> Any:
     which = condition(left())
     if isinstance(which, bool):
         return True if which else condition(right())
+    if together := _together(which, right, operator.or_):
+        return together
     return _subgraph(which, (lambda: _constant(True), lambda: _tensor(right())), (), returns=True)
 
 
@@ -137,6 +158,8 @@ class _Leaf(NamedTuple):
     value: Any
     kind: str = ""
     """Of what comes out: tensor, int or float; nothing where the value stays."""
+    shapes: tuple[Any, Any] | None = None
+    """Of two tensors."""
 
 
 def _subgraph(test: Open, ways: tuple[Way, Way], names: Sequence[str], *, returns: bool) -> Any:
@@ -161,11 +184,13 @@ def _merged(test: Open, ways: tuple[Way, Way], variables: Variables, *, returns:
     found, ends = zip(*(_tried(way, variables, before) for way in ways), strict=True)
     if returns:
         ends = tuple({_RESULT: f.result} for f in found)
-    plan = {name: _plan(name, *(end[name] for end in ends)) for name in ends[0] if name in ends[1]}
+    one, other = ends
+    plan = {name: _plan(name, one[name], other[name], test) for name in one if name in other}
     if any(leaf.kind for leaves, _ in plan.values() for leaf in leaves) or any(
         f.written for f in found
     ):
         values = _cond(test, ways, variables, plan, found, returns=returns)
+        values = {name: _sized(value, plan[name][0], test) for name, value in values.items()}
     else:
         values = {n: pytree.tree_unflatten([x.value for x in ls], s) for n, (ls, s) in plan.items()}
     if returns:
@@ -200,27 +225,52 @@ def _and_variables(way: Way, variables: Variables) -> tuple[Any, dict[str, Any]]
     return result, variables.read()
 
 
-def _plan(name: str, one: Any, other: Any) -> tuple[list[_Leaf], pytree.TreeSpec]:
+def _sized(value: Any, leaves: Sequence[_Leaf], test: Open) -> Any:
+    """What came out of either way, with the shape that is right for both, if one of theirs is."""
+    found, spec = pytree.tree_flatten(value)
+    pairs = zip(found, leaves, strict=True)
+    return pytree.tree_unflatten([_of_shape(one, leaf.shapes, test) for one, leaf in pairs], spec)
+
+
+def _of_shape(one: Any, shapes: tuple[Any, Any] | None, test: Open) -> Any:
+    pairs = [*zip(*shapes, strict=True)] if shapes else []
+    unlike = [(a, b) for a, b in pairs if not statically_known_true(a == b)]
+    for shape, outcome in zip(shapes or (), (True, False), strict=False):
+        if unlike and covers(test.assumed, not outcome, unlike):
+            return torch.onnx.ops.symbolic(
+                "Identity", [one], dtype=one.dtype, shape=list(shape), version=16
+            )
+    return one
+
+
+def _plan(name: str, one: Any, other: Any, test: Open) -> tuple[list[_Leaf], pytree.TreeSpec]:
     leaves, spec = pytree.tree_flatten(one)
     others, other_spec = pytree.tree_flatten(other)
     if spec != other_spec:
         raise Irreconcilable(f"{name} is {said(one)} or {said(other)}")
-    return [_leaf(name, a, b) for a, b in zip(leaves, others, strict=True)], spec
+    return [_leaf(name, a, b, test) for a, b in zip(leaves, others, strict=True)], spec
 
 
-def _leaf(name: str, one: Any, other: Any) -> _Leaf:
+def _leaf(name: str, one: Any, other: Any, test: Open) -> _Leaf:
     if one is other:
         return _Leaf(one)
     tensors = [x for x in (one, other) if isinstance(x, Tensor)]
     if len(tensors) == 2 or (tensors and tensors[0].dim() == 0 and _number(one) | _number(other)):
         if len(tensors) == 2 and (one.dtype, one.dim()) != (other.dtype, other.dim()):
             raise Irreconcilable(f"{name} is {said(one)} or {said(other)}")
-        return _Leaf(tensors[0], "tensor")
+        shapes = (one.shape, other.shape) if len(tensors) == 2 else None
+        return _Leaf(tensors[0], "tensor", shapes)
     for kind, types in _NUMBERS.items():
         if all(isinstance(x, types) for x in (one, other)):
             same = (
                 not (is_open(one) or is_open(other)) and type(one) is type(other) and one == other
             )
+            if (
+                not same
+                and kind == "int"
+                and (known := formula(test.assumed, one, other)) is not None
+            ):
+                return _Leaf(known)
             return _Leaf(one) if same else _Leaf(one, kind)
     if type(one) is type(other) and not tensors and _equal(one, other):
         return _Leaf(one)

@@ -36,9 +36,27 @@ class Odd(nn.Module):
         )
 
 
+class Operator(nn.Module):
+    """A layer of a Fourier neural operator: of the spectrum a few are kept, at both ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.low = nn.Parameter(torch.randn(3, 4, 3, 3, dtype=torch.cfloat))
+        self.high = nn.Parameter(torch.randn(3, 4, 3, 3, dtype=torch.cfloat))
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, _, h, w = x.shape
+        found = torch.fft.rfft2(x)
+        kept = torch.zeros(batch, 4, h, w // 2 + 1, dtype=torch.cfloat)
+        for part, weights in ((slice(3), self.low), (slice(-3, None), self.high)):
+            kept[:, :, part, :3] = torch.einsum("bixy,ioxy->boxy", found[:, :, part, :3], weights)
+        return torch.fft.irfft2(kept, s=(h, w))
+
+
 CASES = {
     StateSpace: "x: float32[batch, 4, length] in -2..2; where batch = 1..3, length = 1..40",
     Odd: "x: float32[batch, h, w] in -2..2; where batch = 1..3, h = 2..11, w = 2..11",
+    Operator: "x: float32[batch, 3, h, w] in -2..2; where batch = 1..2, h = 8..24, w = 8..24",
 }
 
 

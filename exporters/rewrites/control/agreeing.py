@@ -1,0 +1,80 @@
+"""Branches on sizes of which one way is right for both, or one formula says what both say.
+
+    if length % 8:                                      pad = 8 - length % 8 if length % 8 else 0
+        x = F.pad(x, (0, 0, 0, 8 - length % 8))         # is -length % 8
+
+An If of ONNX has results of which nothing is known of the size; what follows (a reshape into chunks
+of 8) could not be traced. Here nothing is left of the question. What is said of sizes is tried out
+at all that were declared; what tensors hold, the check of the file will tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
+from math import prod
+from typing import Any
+
+import sympy
+import torch
+from torch import SymBool, SymInt
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
+from exporters.declared import legal
+
+_MOST = 4_096
+"""Sizes, or pairs of them, at which expressions are computed: each takes some 0.1 ms."""
+
+
+def formula(test: SymBool | bool | None, one: Any, other: Any) -> Any:
+    """What is `one` where the test holds and `other` where not; None where no formula is known."""
+    if not isinstance(test, SymBool):
+        return None
+    for candidate in _candidates(one, other):
+        terms = [_expression(n) for n in (test, candidate, one, other)]
+        if all(found == (a if holds else b) for holds, found, a, b in _at_each(test, terms)):
+            return candidate
+    return None
+
+
+def covers(test: SymBool | bool | None, outcome: bool, pairs: Iterable[tuple[Any, Any]]) -> bool:
+    """Are the two sizes of each pair the same wherever the test has that outcome?"""
+    if not isinstance(test, SymBool):
+        return False
+    terms = [_expression(test), *(_expression(n) for pair in pairs for n in pair)]
+    return all(
+        holds != outcome or all(a == b for a, b in zip(sizes[::2], sizes[1::2], strict=True))
+        for holds, *sizes in _at_each(test, terms)
+    )
+
+
+def _candidates(one: Any, other: Any) -> Iterator[Any]:
+    """Of numbers, either of them, and what people write a branch for."""
+    for number in (one, other):
+        yield number
+        if isinstance(number, SymInt):
+            yield torch.sym_max(number, 0)
+            for constant in sorted(map(int, number.node.expr.atoms(sympy.Integer)), reverse=True):
+                if constant > 1:
+                    yield number % constant
+
+
+def _expression(of: Any) -> sympy.Basic:
+    return of.node.expr if isinstance(of, (SymInt, SymBool)) else sympy.sympify(of)
+
+
+def _at_each(test: SymBool, terms: Sequence[sympy.Basic]) -> Iterator[list[Any]]:
+    """The terms at all declared sizes; once, undecided, where these are not known or too many."""
+    env: ShapeEnv = test.node.shape_env
+    symbols = sorted(set().union(*(t.free_symbols for t in terms)), key=str)
+    choices = [legal(env, s) for s in symbols]
+    if not 0 < prod(map(len, choices)) <= _MOST:
+        yield [sympy.Dummy() for _ in terms]
+        return
+    for sizes in product(*choices):
+        at = dict(zip(symbols, map(sympy.Integer, sizes), strict=True))
+        yield [_value(t.xreplace(at)) for t in terms]
+
+
+def _value(of: Any) -> Any:
+    return bool(of) if of in (sympy.true, sympy.false) else of
