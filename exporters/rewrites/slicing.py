@@ -22,7 +22,7 @@ from torch.fx.experimental.symbolic_shapes import statically_known_true
 from torch.overrides import TorchFunctionMode
 
 from exporters.rewrites import Family
-from exporters.rewrites.control.sizes import compared
+from exporters.rewrites.control.sizes import as_tensor, compared
 
 _END = 2**63 - 1  # INT64_MAX: "to the end", onnx Slice-13
 Size = int | torch.SymInt
@@ -116,7 +116,7 @@ def _cut(tensor: Tensor, cuts: Sequence[Cut]) -> Tensor:
     for axis, start, stop in cuts:
         first, last = _clipped(start, shape[axis]), _clipped(stop, shape[axis])
         shape[axis] = _difference(first, last)
-    numbers = [torch.tensor(column) for column in zip(*cuts, strict=True)]
+    numbers = [torch.stack([*map(as_tensor, column)]) for column in zip(*cuts, strict=True)]
     axes, starts, ends = numbers
     result: Tensor = torch.onnx.ops.symbolic(
         "Slice", [tensor, starts, ends, axes], dtype=tensor.dtype, shape=shape, version=13

@@ -48,6 +48,8 @@ class _Indexing(TorchFunctionMode):
                 return self._assign(*arguments)
             if isinstance(value, (bool, int, float)):
                 arguments = (target, index, torch.full((), value, dtype=target.dtype))
+        elif function is Tensor.__getitem__:
+            arguments = _picked(*arguments)
         elif function in (torch.tensor, torch.as_tensor) and _is_small(arguments, keywords):
             return _spelled_out(lambda: function(*arguments, **keywords))
         function, arguments, keywords = self._handler._override(function, arguments, keywords)
@@ -87,6 +89,24 @@ class _Watch(_Indexing):
         for tensor, _ in nested.outer.values():
             self.see(tensor)
         self._own |= nested._own
+
+
+def _picked(tensor: Tensor, index: Any) -> tuple[Tensor, Any]:
+    """With what a number in a tensor picks already picked: `x[order[step]]`.
+
+    torch asks for the number, of which there is none in a subgraph.
+    """
+    parts = list(index) if isinstance(index, tuple) else [index]
+    tensors = [at for at, part in enumerate(parts) if isinstance(part, Tensor)]
+    before = parts[: tensors[0]] if len(tensors) == 1 else []
+    if len(tensors) != 1 or not all(isinstance(p, (int, SymInt, slice)) for p in before):
+        return tensor, index
+    (axis,) = tensors
+    place = parts[axis]
+    if place.dim() or place.dtype in (torch.bool, torch.uint8) or place.is_floating_point():
+        return tensor, index
+    parts[axis] = 0
+    return tensor.index_select(axis, place.to(torch.int64).reshape(1)), tuple(parts)
 
 
 def _is_small(arguments: Any, keywords: Any) -> bool:

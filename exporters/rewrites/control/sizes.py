@@ -22,6 +22,7 @@ from torch.fx.experimental.symbolic_shapes import (
     free_unbacked_symbols,
     statically_known_true,
 )
+from torch.utils._sympy.functions import FloorDiv, PythonMod
 from torch.utils._sympy.value_ranges import ValueRanges, bound_sympy
 
 from exporters.declared import legal
@@ -146,8 +147,7 @@ def _decided(symbol: str, left: Any, right: Any) -> bool | None:
     relation = _RELATIONS[symbol](left, right)
     if relation in (sympy.true, sympy.false):
         return bool(relation)
-    # h <= h + (-h % 8): of the difference alone it is plain.
-    for form in (relation, _RELATIONS[symbol](sympy.expand(left - right), 0)):
+    for form in (relation, _RELATIONS[symbol](_difference(left, right), 0)):
         try:
             bounds = bound_sympy(form, ranges)
         except Exception:  # functions that torch has no bounds for
@@ -155,6 +155,13 @@ def _decided(symbol: str, left: Any, right: Any) -> bool | None:
         if bounds.is_singleton():
             return bool(bounds.lower)
     return _tried_out(symbol, terms, env)
+
+
+def _difference(left: sympy.Expr, right: sympy.Expr) -> sympy.Expr:
+    """By which it is plain that h <= h + (-h % 8), and that n <= 8 + 8 * (n // 8)."""
+    rests = (left - right).replace(FloorDiv, lambda a, b: (a - PythonMod(a, b)) / b)
+    found: sympy.Expr = sympy.expand(rests)
+    return found
 
 
 def _tried_out(symbol: str, terms: list[sympy.Expr], env: ShapeEnv) -> bool | None:
