@@ -1,6 +1,6 @@
 """What forward passes do besides: take gradients, settle, speak, keep by size, round up, go short.
 
-Each was refused, by ours too, when it was first tried.
+Each was refused, by ours too, when it was first tried, or fell back on TorchScript.
 """
 
 from __future__ import annotations
@@ -175,6 +175,67 @@ class PadsAndCrops(nn.Module):
         h, w = x.shape[-2:]
         y = F.avg_pool2d(F.pad(x, (0, (8 - w % 8) % 8, 0, -h % 8)), 8)
         return F.interpolate(y, scale_factor=8.0, mode="bilinear")[..., :h, :w] - x
+
+
+@bend("x: float32[batch, 3, h, w]; where batch = 1..2, h = 8..24, w = 8..24")
+class WindowsOfAnyImage(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        batch, channels, h, w = x.shape
+        below = 4 - h % 4 if h % 4 != 0 else 0
+        right = 4 - w % 4 if w % 4 != 0 else 0
+        if below > 0 or right > 0:
+            x = F.pad(x, (0, right, 0, below))
+        rows, columns = x.shape[2] // 4, x.shape[3] // 4
+        y = x.view(batch, channels, rows, 4, columns, 4).permute(0, 2, 4, 3, 5, 1)
+        y = y.reshape(-1, 16, channels)
+        y = (y @ y.mT).softmax(-1) @ y
+        y = y.view(batch, rows, columns, 4, 4, channels).permute(0, 5, 1, 3, 2, 4)
+        return y.reshape(batch, channels, 4 * rows, 4 * columns)[:, :, :h, :w]
+
+
+@bend("x: float32[batch, n, 5]; mask: bool[batch, n]; where batch = 1..4, n = 1..9")
+class ScoresOfTags(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps = nn.Parameter(torch.randn(5, 5))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        score = x[:, 0]
+        for step in range(1, x.shape[1]):
+            paths = score[:, :, None] + self.steps + x[:, step, None]
+            score = torch.where(mask[:, step, None], paths.logsumexp(1), score)
+        return score.logsumexp(1)
+
+
+@bend("x: float32[batch, 3, h, w] in -2..2; where batch = 1..2, h = 8..24, w = 8..24")
+class FourierOperator(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.low = nn.Parameter(torch.randn(3, 4, 3, 3, dtype=torch.cfloat))
+        self.high = nn.Parameter(torch.randn(3, 4, 3, 3, dtype=torch.cfloat))
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, _, h, w = x.shape
+        found = torch.fft.rfft2(x)
+        kept = torch.zeros(batch, 4, h, w // 2 + 1, dtype=torch.cfloat)
+        for part, weights in ((slice(3), self.low), (slice(-3, None), self.high)):
+            kept[:, :, part, :3] = torch.einsum("bixy,ioxy->boxy", found[:, :, part, :3], weights)
+        result: Tensor = torch.fft.irfft2(kept, s=(h, w))
+        return result
+
+
+@bend("x: float32[batch, samples] in -1..1; where batch = 1..3, samples = 300..1000")
+class EnhancesSpeech(nn.Module):
+    window: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("window", torch.hann_window(128))
+
+    def forward(self, x: Tensor) -> Tensor:
+        found = torch.stft(x, 128, 32, window=self.window, return_complex=True)
+        louder = torch.polar(found.abs().sqrt(), found.angle())
+        return torch.istft(louder, 128, 32, window=self.window, length=x.shape[-1])
 
 
 @bend(ROWS)

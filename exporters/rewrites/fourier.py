@@ -3,8 +3,8 @@
 ONNX takes the length of a one-sided inverse DFT for that of its input, and ONNX Runtime 1.31, which
 believes it, fails at run time for every size. Of the whole spectrum the two lengths are the same.
 
-And `istft`, which torch.export takes for one number of frames, and of which torchlib's form does not
-load: frames are cut into hops, moved to their places and added.
+And `istft`, which torch.export traces for one number of frames, and of which torchlib writes what
+does not load: frames are cut into hops, moved to their places and added.
 """
 
 from __future__ import annotations
