@@ -40,7 +40,7 @@ class _Removing:
     def block(self, body: Statements) -> Statements:
         done: Statements = []
         for statement in body:
-            if not isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            if not isinstance(statement, names.SCOPES):
                 for field, value in ast.iter_fields(statement):
                     if isinstance(value, list) and value and isinstance(value[0], ast.stmt):
                         setattr(statement, field, self.block(value))

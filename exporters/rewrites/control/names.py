@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _LOOPS = (ast.For, ast.While)
 Statements = list[ast.stmt]
@@ -15,7 +15,7 @@ def walk(nodes: Iterable[ast.AST], *, stop: tuple[type[ast.AST], ...] = ()) -> I
     """All nodes below, but not inside functions and classes, nor inside those of type `stop`."""
     for node in nodes:
         yield node
-        if not isinstance(node, (*_SCOPES, *stop)):
+        if not isinstance(node, (*SCOPES, *stop)):
             yield from walk(ast.iter_child_nodes(node), stop=stop)
 
 
@@ -36,7 +36,7 @@ def assigned(nodes: Iterable[ast.AST]) -> set[str]:
         if isinstance(node, _COMPREHENSIONS):
             walrus = (n.target for n in ast.walk(node) if isinstance(n, ast.NamedExpr))
             found |= {n.id for n in walrus if isinstance(n, ast.Name)}
-        elif not isinstance(node, _SCOPES):
+        elif not isinstance(node, SCOPES):
             found |= assigned(ast.iter_child_nodes(node))
     return found
 

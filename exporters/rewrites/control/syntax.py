@@ -16,7 +16,7 @@ import ast
 import math
 from collections.abc import Iterable, Sequence
 
-from exporters.rewrites.control import comprehensions, jumps, names
+from exporters.rewrites.control import comprehensions, jumps, matches, names
 from exporters.rewrites.control.names import Statements
 from exporters.rewrites.control.variables import CLOSURE
 
@@ -56,6 +56,7 @@ def rewrite(function: ast.FunctionDef) -> bool:
     """Rewrite in place; False where there is nothing to rewrite."""
     if any(isinstance(n, (ast.Yield, ast.YieldFrom)) for n in names.walk(function.body)):
         return False
+    matches.spread(function)
     jumps.removed(function)
     comprehensions.spread(function)
     rewriter = _Rewriter(function)
