@@ -19,6 +19,7 @@ import sympy
 import torch
 from torch import SymBool, SymInt
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
+from torch.utils._sympy.functions import FloorDiv
 
 from exporters.declared import legal
 
@@ -32,7 +33,8 @@ def formula(test: SymBool | bool | None, one: Any, other: Any) -> Any:
         return None
     for candidate in _candidates(one, other):
         terms = [_expression(n) for n in (test, candidate, one, other)]
-        if all(found == (a if holds else b) for holds, found, a, b in _at_each(test, terms)):
+        each = _at_each(test.node.shape_env, terms)
+        if all(found == (a if holds else b) for holds, found, a, b in each):
             return candidate
     return None
 
@@ -44,8 +46,20 @@ def covers(test: SymBool | bool | None, outcome: bool, pairs: Iterable[tuple[Any
     terms = [_expression(test), *(_expression(n) for pair in pairs for n in pair)]
     return all(
         holds != outcome or all(a == b for a, b in zip(sizes[::2], sizes[1::2], strict=True))
-        for holds, *sizes in _at_each(test, terms)
+        for holds, *sizes in _at_each(test.node.shape_env, terms)
     )
+
+
+def plainest(number: Any) -> Any:
+    """A size by a shorter name: of floor(4 * ((h // 8 + 0.1) / 4)) that is h // 8."""
+    if not isinstance(number, SymInt):
+        return number
+    own = number.node.expr
+    for part in sorted(own.atoms(FloorDiv, sympy.Symbol) - {own}, key=str):
+        found = list(_at_each(number.node.shape_env, [own, part]))
+        if all(a == b for a, b in found):
+            return number.node.shape_env.create_symintnode(part, hint=None)
+    return number
 
 
 def _candidates(one: Any, other: Any) -> Iterator[Any]:
@@ -63,9 +77,8 @@ def _expression(of: Any) -> sympy.Basic:
     return of.node.expr if isinstance(of, (SymInt, SymBool)) else sympy.sympify(of)
 
 
-def _at_each(test: SymBool, terms: Sequence[sympy.Basic]) -> Iterator[list[Any]]:
+def _at_each(env: ShapeEnv, terms: Sequence[sympy.Basic]) -> Iterator[list[Any]]:
     """The terms at all declared sizes; once, undecided, where these are not known or too many."""
-    env: ShapeEnv = test.node.shape_env
     symbols = sorted(set().union(*(t.free_symbols for t in terms)), key=str)
     choices = [legal(env, s) for s in symbols]
     if not 0 < prod(map(len, choices)) <= _MOST:
