@@ -20,6 +20,8 @@ import torch
 from torch import SymBool, SymInt
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from torch.utils._sympy.functions import FloorDiv
+from torch.utils._sympy.interp import sympy_interp
+from torch.utils._sympy.reference import PythonReferenceAnalysis
 
 from exporters.declared import legal
 
@@ -32,7 +34,7 @@ def formula(test: SymBool | bool | None, one: Any, other: Any) -> Any:
     if not isinstance(test, SymBool):
         return None
     for candidate in _candidates(one, other):
-        terms = [_expression(n) for n in (test, candidate, one, other)]
+        terms = [expression(n) for n in (test, candidate, one, other)]
         each = _at_each(test.node.shape_env, terms)
         if all(found == (a if holds else b) for holds, found, a, b in each):
             return candidate
@@ -43,7 +45,7 @@ def covers(test: SymBool | bool | None, outcome: bool, pairs: Iterable[tuple[Any
     """Are the two sizes of each pair the same wherever the test has that outcome?"""
     if not isinstance(test, SymBool):
         return False
-    terms = [_expression(test), *(_expression(n) for pair in pairs for n in pair)]
+    terms = [expression(test), *(expression(n) for pair in pairs for n in pair)]
     return all(
         holds != outcome or all(a == b for a, b in zip(sizes[::2], sizes[1::2], strict=True))
         for holds, *sizes in _at_each(test.node.shape_env, terms)
@@ -58,8 +60,22 @@ def plainest(number: Any) -> Any:
     for part in sorted(own.atoms(FloorDiv, sympy.Symbol) - {own}, key=str):
         found = list(_at_each(number.node.shape_env, [own, part]))
         if all(a == b for a, b in found):
-            return number.node.shape_env.create_symintnode(part, hint=None)
+            shorter = recorded(number.node.shape_env.create_symintnode(part, hint=None))
+            return number if shorter is None else shorter
     return number
+
+
+def recorded(size: Any) -> Any:
+    """A size anew, such that the program that is traced says how it is computed; None where torch
+    has no way to say it."""
+    if not isinstance(size, SymInt):
+        return size
+    env, own = size.node.shape_env, size.node.expr
+    known = {s: env.create_symintnode(s, hint=None) for s in own.free_symbols}
+    try:
+        return sympy_interp(PythonReferenceAnalysis, known, own)
+    except (TypeError, NotImplementedError, AttributeError):  # some functions are of numbers only
+        return None
 
 
 def _candidates(one: Any, other: Any) -> Iterator[Any]:
@@ -73,7 +89,8 @@ def _candidates(one: Any, other: Any) -> Iterator[Any]:
                     yield number % constant
 
 
-def _expression(of: Any) -> sympy.Basic:
+def expression(of: Any) -> sympy.Basic:
+    """Of a size, a number or a test. Nothing is recorded of it."""
     return of.node.expr if isinstance(of, (SymInt, SymBool)) else sympy.sympify(of)
 
 

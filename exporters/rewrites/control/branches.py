@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import SymBool, SymFloat, SymInt, Tensor
-from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols, statically_known_true
+from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 from torch.utils import _pytree as pytree
 
-from exporters.rewrites.control.agreeing import covers, formula
+from exporters.rewrites.control.agreeing import covers, expression, formula, recorded
 from exporters.rewrites.control.capture import Explored, Operands, explore
 from exporters.rewrites.control.effects import held_by, restored
 from exporters.rewrites.control.sizes import (
@@ -234,12 +234,15 @@ def _sized(value: Any, leaves: Sequence[_Leaf], test: Open) -> Any:
 
 def _of_shape(one: Any, shapes: tuple[Any, Any] | None, test: Open) -> Any:
     pairs = [*zip(*shapes, strict=True)] if shapes else []
-    unlike = [(a, b) for a, b in pairs if not statically_known_true(a == b)]
+    unlike = [(a, b) for a, b in pairs if expression(a) != expression(b)]
     for shape, outcome in zip(shapes or (), (True, False), strict=False):
         if unlike and covers(test.assumed, not outcome, unlike):
-            return torch.onnx.ops.symbolic(
-                "Identity", [one], dtype=one.dtype, shape=list(shape), version=16
-            )
+            # They were seen while a way was tried, where nothing is recorded.
+            sizes = [recorded(n) for n in shape]
+            if None not in sizes:
+                return torch.onnx.ops.symbolic(
+                    "Identity", [one], dtype=one.dtype, shape=sizes, version=16
+                )
     return one
 
 
