@@ -48,6 +48,8 @@ class Mend:
 
     flaw: Flaw
     apply: Callable[[ModelProto], None]
+    rounding: bool = False
+    """It is a matter of precision: none where the original rounds as coarsely itself."""
 
 
 def of_weights(original: Arrays, found: Arrays) -> list[Mend]:
@@ -101,7 +103,7 @@ def of_casts(model: ModelProto) -> list[Mend]:
         return []
     node, to = found
     told = f"node '{node.name}' (Cast) rounds to {_SHORTER[to.i]}, the original does not"
-    return [Mend(Flaw(told, node.name), _unrounded)]
+    return [Mend(Flaw(told, node.name), _unrounded, rounding=True)]
 
 
 def _rounding(model: ModelProto) -> Iterator[tuple[NodeProto, AttributeProto]]:
@@ -128,6 +130,11 @@ def is_mended(before: Mapping[str, float], after: Mapping[str, float]) -> bool:
     nearer = [n for n, e in before.items() if e > _ROUNDING and after[n] * _NEARER < e]
     farther = [n for n, e in before.items() if after[n] > max(2 * e, _ROUNDING)]
     return bool(nearer) and not farther
+
+
+def exceeds(found: Mapping[str, float], own: Mapping[str, float]) -> bool:
+    """Is the file far off in an output in which the original itself is not?"""
+    return any(e > _ROUNDING and own[name] * _NEARER < e for name, e in found.items())
 
 
 def _error(truth: np.ndarray, got: np.ndarray) -> float:

@@ -21,7 +21,15 @@ from toolkit.examples import SPECIAL
 from toolkit.optimize.naming import path as module_of
 from toolkit.parity.cases import GIVEN, Case
 from toolkit.parity.flaw import Flaw
-from toolkit.parity.mending import Mend, errors, is_mended, of_casts, of_operators, of_weights
+from toolkit.parity.mending import (
+    Mend,
+    errors,
+    exceeds,
+    is_mended,
+    of_casts,
+    of_operators,
+    of_weights,
+)
 from toolkit.parity.operators import nodes
 from toolkit.parity.reference import Reference
 from toolkit.parity.results import CaseResult
@@ -32,11 +40,13 @@ _LARGEST = 512 << 20
 
 
 class _Heard(NamedTuple):
-    """A case with what the original says in float64, and how far the file is from it."""
+    """A case with what the original says in float64, and how far the file is from it, and how far
+    the original in its own precision."""
 
     feeds: Mapping[str, np.ndarray]
     truth: Mapping[str, np.ndarray]
     error: Mapping[str, float]
+    own: Mapping[str, float]
 
 
 def unseen(
@@ -95,9 +105,11 @@ def _hearings(
     run = _evaluation(artifact, reference)
     for case in cases:
         feeds = case.feeds(reference.signature, reference.given)
-        truth = reference.in_float64(feeds, reference.expect(feeds))
+        expected = reference.expect(feeds)
+        truth = reference.in_float64(feeds, expected)
         if truth is not None and reference.has_truth:
-            yield _Heard(feeds, truth, errors(truth, run(feeds)))
+            own = errors(truth, expected.plain)
+            yield _Heard(feeds, truth, errors(truth, run(feeds)), own)
 
 
 def _is_proven(
@@ -109,7 +121,11 @@ def _is_proven(
         path = Path(folder, artifact.path.name)
         path.write_bytes(model.SerializeToString())
         run = _evaluation(replace(artifact, path=path, external=()), reference)
-        return any(is_mended(h.error, errors(h.truth, run(h.feeds))) for h in heard)
+        return any(
+            is_mended(h.error, errors(h.truth, run(h.feeds)))
+            and (not mend.rounding or exceeds(h.error, h.own))
+            for h in heard
+        )
 
 
 def _evaluation(
