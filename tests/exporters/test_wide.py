@@ -116,3 +116,21 @@ def test_a_runtime_that_rounds_less_than_a_model_in_float16_holds(tmp_path: Path
     got = ort.InferenceSession(path).run(None, {"x": x})[0]
     with torch.no_grad():
         np.testing.assert_allclose(got, model(torch.from_numpy(x)), atol=2e-3)
+
+
+class Island(nn.Module):
+    """float32 but for a step through float16, which the file has as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.last(torch.sigmoid(self.first(x)).half().float())
+        return found
+
+
+def test_a_cast_that_the_model_has_itself_is_no_fault(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model, path = Island().eval(), tmp_path / "model.onnx"
+    assert toolkit.export(model, path, signature=CASES[Mixed], exporters=["onnxport"]).report.holds

@@ -6,7 +6,7 @@ import pytest
 from onnx import ModelProto, NodeProto, parser
 
 from toolkit.optimize.naming import path
-from toolkit.parity.mending import FEW, errors, is_mended, of_operators, of_weights
+from toolkit.parity.mending import FEW, errors, exceeds, is_mended, of_operators, of_weights
 from toolkit.parity.operators import Told, Value, nodes
 
 EXACT, TANH = (Told("", "gelu", "approximate", kind) for kind in ("none", "tanh"))
@@ -195,3 +195,19 @@ def test_a_file_is_mended_where_it_is_far_nearer_than_before(
 ) -> None:
     named = (dict(zip("ab", errors_, strict=True)) for errors_ in (before, after))
     assert is_mended(*named) is expected
+
+
+@pytest.mark.parametrize(
+    ("found", "own", "expected"),
+    [
+        (3e-4, 2e-7, True),  # the file alone rounds to half
+        (2e-7, 2e-7, True),  # it does, where it hardly matters
+        (3e-4, 2e-4, False),  # so does the original
+        (3e-3, 2e-4, True),  # the file does so in more places
+        (1e-13, 0.0, False),
+    ],
+)
+def test_a_cast_is_no_fault_where_the_original_rounds_as_coarsely(
+    found: float, own: float, expected: bool
+) -> None:
+    assert exceeds({"y": found}, {"y": own}) is expected

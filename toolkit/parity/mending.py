@@ -38,6 +38,14 @@ _NEARER = 10.0
 """Times by which the error must fall. For a Gelu of BERT it was 750 times, for a factor of 1.001 in
 the weight of a norm 10^9; what is left is the rounding of constants to float32."""
 
+_COARSER = 2.0
+"""Times the original's own error. What rounds where the original does is as far off as it is, or
+less, by as much as it rounds nowhere else."""
+
+_SHORT = 1e-5
+"""The own error, over the largest value, of an original that rounds to less than float32: 100 times
+the epsilon of float32, a hundredth of that of float16."""
+
 _ROUNDING = 1e-12
 """Of an output's largest value: what sums of thousands of terms differ by in float64."""
 
@@ -133,8 +141,11 @@ def is_mended(before: Mapping[str, float], after: Mapping[str, float]) -> bool:
 
 
 def exceeds(found: Mapping[str, float], own: Mapping[str, float]) -> bool:
-    """Is the file far off in an output in which the original itself is not?"""
-    return any(e > _ROUNDING and own[name] * _NEARER < e for name, e in found.items())
+    """Is the file off in an output in which the original does not round as coarsely itself?"""
+    return any(
+        e > _ROUNDING and not (own[name] > _SHORT and own[name] * _COARSER >= e)
+        for name, e in found.items()
+    )
 
 
 def _error(truth: np.ndarray, got: np.ndarray) -> float:
