@@ -7,9 +7,11 @@ program against, when it is traced: no decision on the way is made by it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import product
+from math import prod
 
 import sympy
 from torch import SymInt
@@ -45,3 +47,13 @@ def legal(env: ShapeEnv, symbol: sympy.Symbol) -> Sequence[int]:
                 if inner == symbol:
                     return [n // int(times) for n in signature.dim(name).legal]
     return ()
+
+
+def every(
+    env: ShapeEnv, terms: Iterable[sympy.Basic], most: int
+) -> Iterator[dict[sympy.Basic, sympy.Basic]]:
+    """The values of the terms' symbols, all together; none where not all are known, or too many."""
+    symbols = sorted(set().union(*(t.free_symbols for t in terms)), key=str)
+    choices = [legal(env, s) for s in symbols]
+    for sizes in product(*choices) if prod(map(len, choices)) <= most else ():
+        yield dict(zip(symbols, map(sympy.Integer, sizes), strict=True))

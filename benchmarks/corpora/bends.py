@@ -1,4 +1,4 @@
-"""(e) Some seventy small modules of our own that bend the rules, as real users write them.
+"""(e) Some eighty small modules of our own that bend the rules, as real users write them.
 
 Each runs by eager PyTorch over its whole signature; two are random or leave the graph on purpose,
 and a right exporter refuses those.

@@ -18,7 +18,8 @@ from torch.nn import functional as F  # noqa: N812
 
 from exporters.rewrites import Family
 from exporters.rewrites.calls import replacing
-from exporters.rewrites.control.sizes import as_tensor, compared
+from exporters.rewrites.control.sizes import compared
+from exporters.rewrites.slicing import Cut, sliced
 from toolkit.errors import ExportRefused
 
 _ATEN = torch.ops.aten
@@ -90,12 +91,8 @@ def _added(frames: Tensor, hop: int) -> Tensor:
 
 
 def _part(x: Tensor, start: int, count: Any) -> Tensor:
-    """`count` of the last axis, which are there: of that torch is not asked."""
-    ends = [as_tensor(n).reshape(1) for n in (start, start + count, x.dim() - 1)]
-    found: Tensor = torch.onnx.ops.symbolic(
-        "Slice", [x, *ends], dtype=x.dtype, shape=[*x.shape[:-1], count], version=13
-    )
-    return found
+    """`count` of the last axis, which are there."""
+    return sliced(x, [Cut(x.dim() - 1, start, start + count)], [*x.shape[:-1], count])
 
 
 FAMILY = Family(

@@ -116,10 +116,15 @@ def _cut(tensor: Tensor, cuts: Sequence[Cut]) -> Tensor:
     for axis, start, stop in cuts:
         first, last = _clipped(start, shape[axis]), _clipped(stop, shape[axis])
         shape[axis] = _difference(first, last)
+    return sliced(tensor, cuts, shape)
+
+
+def sliced(tensor: Tensor, cuts: Sequence[Cut], shape: Sequence[Size]) -> Tensor:
+    """ONNX's Slice, of which torch asks nothing: the shape is what the caller says."""
     numbers = [torch.stack([*map(as_tensor, column)]) for column in zip(*cuts, strict=True)]
     axes, starts, ends = numbers
     result: Tensor = torch.onnx.ops.symbolic(
-        "Slice", [tensor, starts, ends, axes], dtype=tensor.dtype, shape=shape, version=13
+        "Slice", [tensor, starts, ends, axes], dtype=tensor.dtype, shape=list(shape), version=13
     )
     return result
 

@@ -176,8 +176,7 @@ class _Tour:
         self.limits: dict[str, list[int]] = {}
         self._boundaries: dict[str, set[int]] = {}
         self._aim, self._log, self._listener = aim, log, listener
-        self._unloadable = False
-        self._came_of: dict[str, str] = {}
+        self._unloadable: set[str] = set()
         self._traced = sample(model.signature, model.examples)[0]
         if plan.opset and plan.opset > aim.opset:
             raise UsageError(
@@ -188,19 +187,25 @@ class _Tour:
     def candidates(self) -> Iterator[tuple[str, int]]:
         opset = self.plan.opset or min(versions.OPSET, self._aim.opset)
         for name in self.plan.exporters:
-            first, outcome = _AFTER.get(name, ("", ""))
-            if self.plan.every or self._came_of.get(first, outcome) == outcome:
+            if self.plan.every or self._is_due(name):
                 yield name, opset
         if self._unloadable and not self.plan.opset:
             others = (n for n in _OTHER_OPSETS if n != opset and n <= self._aim.opset)
             yield from ((self.plan.exporters[0], n) for n in others)
+
+    def _is_due(self, name: str) -> bool:
+        first, wanted = _AFTER.get(name, ("", ""))
+        came = {a.exporter: a.outcome for a in self.attempts} | dict.fromkeys(
+            self._unloadable, "unloadable"
+        )
+        return came.get(first, wanted) == wanted
 
     def attempt(
         self, name: str, opset: int, checks: Mapping[str, Any]
     ) -> tuple[OnnxArtifact, ParityReport] | None:
         """Export and check; None where it does not hold. What happened is in `attempts`."""
         start = time.perf_counter()
-        written, unloadable = start, False
+        written = start
         try:
             with awaiting(self.out.name) as worker:
                 artifact = self._written(name, opset, self._asked_ahead(checks))
@@ -222,9 +227,7 @@ class _Tour:
             outcome, reason, hint = "refused", refusal.message, refusal.hint
         except (ExportRefused, NotLoadable, StageCrashed) as refusal:
             outcome, reason, hint = "refused", refusal.message, refusal.hint
-            self._learn(refusal)
-            unloadable = isinstance(refusal, NotLoadable)
-        self._came_of[name] = "unloadable" if unloadable else outcome
+            self._learn(name, refusal)
         ended = time.perf_counter()
         taken = (written - start, ended - written) if written > start else (ended - start, 0.0)
         self.attempts.append(Attempt(name, opset, outcome, reason, hint, *taken))
@@ -291,8 +294,9 @@ class _Tour:
     def _sizes_at_boundaries(self) -> dict[str, list[int]]:
         return {dim: sorted(sizes) for dim, sizes in self._boundaries.items()}
 
-    def _learn(self, refusal: OnnxportError) -> None:
-        self._unloadable |= isinstance(refusal, NotLoadable)
+    def _learn(self, exporter: str, refusal: OnnxportError) -> None:
+        if isinstance(refusal, NotLoadable):
+            self._unloadable.add(exporter)
         for name, (low, high) in getattr(refusal, "limits", {}).items():
             self.limits.setdefault(name, [low, high])
             self._boundaries.setdefault(name, set()).update((low - 1, low, high, high + 1))

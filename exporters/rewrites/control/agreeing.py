@@ -1,18 +1,16 @@
-"""Branches on sizes of which one way is right for both, or one formula says what both say.
+"""Branches on sizes after which one formula says what both ways say.
 
     if length % 8:                                      pad = 8 - length % 8 if length % 8 else 0
         x = F.pad(x, (0, 0, 0, 8 - length % 8))         # is -length % 8
 
 An If of ONNX has results of which nothing is known of the size; what follows (a reshape into chunks
-of 8) could not be traced. Here nothing is left of the question. What is said of sizes is tried out
-at all that were declared; what tensors hold, the check of the file will tell.
+of 8) could not be traced. But the padded length is right for both ways. What is said of sizes is
+tried out at all that were declared.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import product
-from math import prod
 from typing import Any
 
 import sympy
@@ -23,7 +21,7 @@ from torch.utils._sympy.functions import FloorDiv
 from torch.utils._sympy.interp import sympy_interp
 from torch.utils._sympy.reference import PythonReferenceAnalysis
 
-from exporters.declared import legal
+from exporters.declared import every
 
 _MOST = 4_096
 """Sizes, or pairs of them, at which expressions are computed: each takes some 0.1 ms."""
@@ -96,14 +94,12 @@ def expression(of: Any) -> sympy.Basic:
 
 def _at_each(env: ShapeEnv, terms: Sequence[sympy.Basic]) -> Iterator[list[Any]]:
     """The terms at all declared sizes; once, undecided, where these are not known or too many."""
-    symbols = sorted(set().union(*(t.free_symbols for t in terms)), key=str)
-    choices = [legal(env, s) for s in symbols]
-    if not 0 < prod(map(len, choices)) <= _MOST:
-        yield [sympy.Dummy() for _ in terms]
-        return
-    for sizes in product(*choices):
-        at = dict(zip(symbols, map(sympy.Integer, sizes), strict=True))
+    known = False
+    for at in every(env, terms, _MOST):
+        known = True
         yield [_value(t.xreplace(at)) for t in terms]
+    if not known:
+        yield [sympy.Dummy() for _ in terms]
 
 
 def _value(of: Any) -> Any:

@@ -33,31 +33,19 @@ def spread(function: ast.FunctionDef) -> None:
     function.body = _Spreading().block(function.body)
 
 
-class _Spreading:
-    def __init__(self) -> None:
-        self._count = 0
-
-    def block(self, body: Statements) -> Statements:
-        done: Statements = []
-        for statement in body:
-            if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-                done.append(statement)
-                continue
-            for field, value in ast.iter_fields(statement):
-                if isinstance(value, list) and value and isinstance(value[0], ast.stmt):
-                    setattr(statement, field, self.block(value))
-            made = _Made(self)
-            if isinstance(statement, (ast.Assign, ast.AugAssign, ast.Return, ast.Expr)):
-                if statement.value is not None:
-                    statement.value = made.visit(statement.value)
-            elif isinstance(statement, ast.For):
-                statement.iter = made.visit(statement.iter)
-            done += [*made.before, statement]
-        return done
+class _Spreading(names.Blocks):
+    def replaced(self, statement: ast.stmt) -> Statements:
+        made = _Made(self)
+        if isinstance(statement, (ast.Assign, ast.AugAssign, ast.Return, ast.Expr)):
+            if statement.value is not None:
+                statement.value = made.visit(statement.value)
+        elif isinstance(statement, ast.For):
+            statement.iter = made.visit(statement.iter)
+        return [*made.before, statement]
 
     def fresh(self, name: str = "") -> str:
-        self._count += 1
-        return f"{_NAMED}{self._count}{name}"
+        self.count += 1
+        return f"{_NAMED}{self.count}{name}"
 
 
 class _Made(ast.NodeTransformer):

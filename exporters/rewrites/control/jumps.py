@@ -33,37 +33,27 @@ class _Unmoved(Exception):
     """A jump out of more than an `if`."""
 
 
-class _Removing:
-    def __init__(self) -> None:
-        self._count = 0
-
-    def block(self, body: Statements) -> Statements:
-        done: Statements = []
-        for statement in body:
-            if not isinstance(statement, names.SCOPES):
-                for field, value in ast.iter_fields(statement):
-                    if isinstance(value, list) and value and isinstance(value[0], ast.stmt):
-                        setattr(statement, field, self.block(value))
-            done += self.loop(statement) if _is_left_early(statement) else [statement]
-        return done
+class _Removing(names.Blocks):
+    def replaced(self, statement: ast.stmt) -> Statements:
+        return self.loop(statement) if _is_left_early(statement) else [statement]
 
     def loop(self, statement: ast.stmt) -> Statements:
         assert isinstance(statement, (ast.For, ast.While))
-        self._count += 1
-        going, turn, end = (f"{_NAMED}{what}_{self._count}" for what in ("going", "turn", "end"))
+        self.count += 1
+        going, turn, end = (f"{_NAMED}{what}_{self.count}" for what in ("going", "turn", "end"))
         try:
             body = _without_jumps(statement.body, going)
         except _Unmoved:
             return [statement]
-        start: Statements = [_assign(going, ast.Constant(True))]
+        start: Statements = [names.assign(going, ast.Constant(True))]
         made: ast.stmt
         if isinstance(statement, ast.While):
             made = _while(going, statement.test, body)
         elif (limits := _limits(statement.iter)) is not None:
             first, last = limits
-            start += [_assign(turn, first), _assign(end, last)]
+            start += [names.assign(turn, first), names.assign(end, last)]
             take = ast.Assign([statement.target], _name(turn))
-            onwards = _assign(turn, ast.BinOp(_name(turn), ast.Add(), ast.Constant(1)))
+            onwards = names.assign(turn, ast.BinOp(_name(turn), ast.Add(), ast.Constant(1)))
             within = ast.Compare(_name(turn), [ast.Lt()], [_name(end)])
             made = _while(going, within, [take, onwards, *body])
         else:
@@ -97,7 +87,7 @@ def _without_jumps(body: Statements, going: str) -> Statements:
         if isinstance(statement, ast.Continue):
             return done or [ast.copy_location(ast.Pass(), statement)]
         if isinstance(statement, ast.Break):
-            return [*done, ast.copy_location(_assign(going, ast.Constant(False)), statement)]
+            return [*done, ast.copy_location(names.assign(going, ast.Constant(False)), statement)]
         if not _jumps(statement):
             done.append(statement)
             continue
@@ -134,10 +124,6 @@ def _limits(of: ast.expr) -> tuple[ast.expr, ast.expr] | None:
 
 def _while(going: str, test: ast.expr, body: Statements) -> ast.While:
     return ast.While(ast.BoolOp(ast.And(), [_name(going), test]), body, [])
-
-
-def _assign(name: str, value: ast.expr) -> ast.Assign:
-    return ast.Assign([ast.Name(name, ast.Store())], value)
 
 
 def _name(name: str) -> ast.expr:

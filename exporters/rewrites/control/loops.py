@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import SymInt, Tensor
-from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
+from torch import Tensor
 
 from exporters.rewrites.control import steps
 from exporters.rewrites.control.branches import Irreconcilable
 from exporters.rewrites.control.sequences import Counted, counted
-from exporters.rewrites.control.sizes import Open, as_tensor, compared, condition
+from exporters.rewrites.control.sizes import Open, as_tensor, compared, condition, is_of_value
 from exporters.rewrites.control.slots import Unsteady
 from exporters.rewrites.control.variables import Variables
 from toolkit.errors import ExportRefused
@@ -61,9 +60,7 @@ class _For(steps.Loop):
     ) -> None:
         super().__init__(body, variables, kept)
         self.counted = counted
-        # Of a value, and not of a size, the subgraph of the test takes no number but a tensor.
-        by_value = isinstance(counted.count, SymInt) and free_unbacked_symbols(counted.count)
-        self._end = as_tensor(counted.count) if by_value else counted.count
+        self._end = as_tensor(counted.count) if is_of_value(counted.count) else counted.count
 
     def step(self, number: Any) -> None:
         self.body(self.counted.item(number))

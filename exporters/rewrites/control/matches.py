@@ -31,24 +31,13 @@ class _Unlike(Exception):
     """A pattern of another kind."""
 
 
-class _Spreading:
-    def __init__(self) -> None:
-        self._count = 0
-
-    def block(self, body: Statements) -> Statements:
-        done: Statements = []
-        for statement in body:
-            if not isinstance(statement, names.SCOPES):
-                for part in (statement, *getattr(statement, "cases", ())):
-                    for field, value in ast.iter_fields(part):
-                        if isinstance(value, list) and value and isinstance(value[0], ast.stmt):
-                            setattr(part, field, self.block(value))
-            done += self.match(statement) if isinstance(statement, ast.Match) else [statement]
-        return done
+class _Spreading(names.Blocks):
+    def replaced(self, statement: ast.stmt) -> Statements:
+        return self.match(statement) if isinstance(statement, ast.Match) else [statement]
 
     def match(self, statement: ast.Match) -> Statements:
-        self._count += 1
-        subject: ast.expr = ast.Name(f"{_NAMED}{self._count}", ast.Load())
+        self.count += 1
+        subject: ast.expr = ast.Name(f"{_NAMED}{self.count}", ast.Load())
         try:
             cases = [(_pattern(case.pattern, subject), case) for case in statement.cases]
         except _Unlike:
@@ -56,10 +45,10 @@ class _Spreading:
         rest: Statements = []
         for (tests, bound), case in reversed(cases):
             guard = [_Written(bound).visit(case.guard)] if case.guard else []
-            given: Statements = [_assign(name, value) for name, value in bound.items()]
+            given: Statements = [names.assign(name, value) for name, value in bound.items()]
             taken = [*given, *case.body]
             rest = [ast.If(_all([*tests, *guard]), taken, rest)] if tests or guard else taken
-        start = _assign(f"{_NAMED}{self._count}", statement.subject)
+        start = names.assign(f"{_NAMED}{self.count}", statement.subject)
         return [ast.copy_location(new, statement) for new in (start, *rest)]
 
 
@@ -108,7 +97,3 @@ def _constant(value: ast.expr) -> object:
 
 def _all(tests: list[ast.expr]) -> ast.expr:
     return tests[0] if len(tests) == 1 else ast.BoolOp(ast.And(), tests)
-
-
-def _assign(name: str, value: ast.expr) -> ast.stmt:
-    return ast.Assign([ast.Name(name, ast.Store())], value)

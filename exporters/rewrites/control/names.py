@@ -11,6 +11,34 @@ _LOOPS = (ast.For, ast.While)
 Statements = list[ast.stmt]
 
 
+class Blocks:
+    """Goes through the blocks of a function, inner ones first, and puts statements in place of one.
+
+    `replaced` says which; functions and classes within have none of the function's own.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def block(self, body: Statements) -> Statements:
+        done: Statements = []
+        for statement in body:
+            if not isinstance(statement, SCOPES):
+                for part in (statement, *getattr(statement, "cases", ())):
+                    for field, value in ast.iter_fields(part):
+                        if isinstance(value, list) and value and isinstance(value[0], ast.stmt):
+                            setattr(part, field, self.block(value))
+            done += self.replaced(statement)
+        return done
+
+    def replaced(self, statement: ast.stmt) -> Statements:
+        raise NotImplementedError
+
+
+def assign(name: str, value: ast.expr) -> ast.stmt:
+    return ast.Assign([ast.Name(name, ast.Store())], value)
+
+
 def walk(nodes: Iterable[ast.AST], *, stop: tuple[type[ast.AST], ...] = ()) -> Iterator[ast.AST]:
     """All nodes below, but not inside functions and classes, nor inside those of type `stop`."""
     for node in nodes:

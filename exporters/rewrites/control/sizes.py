@@ -9,8 +9,6 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import product
-from math import prod
 from typing import Any
 
 import sympy
@@ -25,7 +23,7 @@ from torch.fx.experimental.symbolic_shapes import (
 from torch.utils._sympy.functions import FloorDiv, PythonMod
 from torch.utils._sympy.value_ranges import ValueRanges, bound_sympy
 
-from exporters.declared import legal
+from exporters.declared import every
 
 _MOST_TRIALS = 256
 """Sizes at which a comparison is computed: each takes some 0.1 ms."""
@@ -128,6 +126,11 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float, SymInt, SymFloat)) and not isinstance(value, bool)
 
 
+def is_of_value(number: Any) -> bool:
+    """A number that comes of a tensor's value: a subgraph cannot ask for it, as for a size."""
+    return isinstance(number, SymInt) and bool(free_unbacked_symbols(number))
+
+
 def is_open(number: Any) -> bool:
     """A size or a value that has no number yet."""
     return isinstance(number, (SymInt, SymFloat)) and bool(free_symbols(number))
@@ -166,20 +169,15 @@ def _difference(left: sympy.Expr, right: sympy.Expr) -> sympy.Expr:
 
 def _tried_out(symbol: str, terms: list[sympy.Expr], env: ShapeEnv) -> bool | None:
     """At every declared size, where they are few: no multiple of 32 is 7 sixteen times over."""
-    free = list(set().union(*(t.free_symbols for t in terms)))
-    choices = [legal(env, s) for s in free]
-    if not 0 < prod(map(len, choices)) <= _MOST_TRIALS:
-        return None
     seen = set()
-    for sizes in product(*choices):
-        at = {s: sympy.Integer(n) for s, n in zip(free, sizes, strict=True)}
+    for at in every(env, terms, _MOST_TRIALS):
         left, right = (t.xreplace(at) for t in terms)
         if not (left.is_number and right.is_number):
             return None
         seen.add(bool(_OPERATORS[symbol](left, right)))
         if len(seen) > 1:
             return None
-    return seen.pop()
+    return seen.pop() if seen else None
 
 
 def _declared(env: ShapeEnv, symbol: sympy.Symbol) -> ValueRanges[Any]:

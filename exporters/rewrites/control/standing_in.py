@@ -22,8 +22,6 @@ def of_numbers(function: Callable[..., Any], *arguments: Any, **keywords: Any) -
     # While it traces, torch has a max and a min of its own: of sizes, but not of their ratios.
     pythons = getattr(function, "keywords", {}).get("real_callable", function)
     ours = _stand_in(pythons)
-    if ours is None and not keywords and _is_tabled(pythons) and any(map(is_open, arguments)):
-        return tabled(pythons, *arguments)
     if ours is None or (pythons is not function and not any(map(is_open, arguments))):
         return function(*arguments, **keywords)
     return ours(*arguments, **keywords)
@@ -42,10 +40,6 @@ def _like(of: Tensor, data: Any, **keywords: Any) -> Tensor:
         return of.new_tensor(data, **keywords)
     kind: dict[str, Any] = {"dtype": of.dtype, "device": of.device} | keywords
     return torch.tensor(data, **kind)
-
-
-def _is_tabled(function: Any) -> bool:
-    return _hashable(function) and function in FUNCTIONS
 
 
 def _hashable(value: Any) -> bool:
@@ -88,7 +82,17 @@ def _made(own: Callable[..., Any], dtype: torch.dtype | None = None) -> Callable
     return found
 
 
+def _by_table(own: Callable[..., Any]) -> Callable[..., Any]:
+    def found(*arguments: Any, **keywords: Any) -> Any:
+        if keywords or not any(map(is_open, arguments)):
+            return own(*arguments, **keywords)
+        return tabled(own, *arguments)
+
+    return found
+
+
 _STANDING_IN: dict[Any, Callable[..., Any]] = {
+    **{function: _by_table(function) for function in FUNCTIONS},
     torch.tensor: _made(torch.tensor),
     torch.as_tensor: _made(torch.as_tensor),
     torch.LongTensor: _made(torch.LongTensor, torch.int64),

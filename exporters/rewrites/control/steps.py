@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import SymInt, Tensor
-from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
+from torch import Tensor
 
 from exporters.rewrites.control import slots
 from exporters.rewrites.control.branches import Irreconcilable, refuse_shared
 from exporters.rewrites.control.capture import Inside, Operands, explore, shape_env
 from exporters.rewrites.control.effects import held_by
 from exporters.rewrites.control.recorder import Recorder, recording
+from exporters.rewrites.control.sizes import is_of_value
 from exporters.rewrites.control.slots import Slot
 from exporters.rewrites.control.stacked import Stacked
 from exporters.rewrites.control.variables import Variables
@@ -228,7 +228,6 @@ def _number(number: Tensor, loop: Loop) -> Any:
     found = number.item()
     torch._check(found >= loop.first)
     limit = loop.limit()
-    of_value = isinstance(limit, SymInt) and free_unbacked_symbols(limit)  # unknown in the subgraph
-    if limit is not None and not of_value:
+    if limit is not None and not is_of_value(limit):
         torch._check(found < limit)
     return found

@@ -1,14 +1,14 @@
 """`match` on sizes, and what of it is left to Python."""
 
 import ast
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from torch import Tensor, nn
 
-import toolkit
+from benchmarks.corpora.bends_wild import ROWS
 from exporters.rewrites.control import matches
+from tests.exporters.holding import holds
 
 
 class OnAShape(nn.Module):
@@ -46,14 +46,8 @@ class OnAWord(nn.Module):
 
 
 @pytest.mark.parametrize("module", [OnAShape, OnASize, OnAWord])
-def test_each_case_at_its_sizes(module: Callable[[], nn.Module], tmp_path: Path) -> None:
-    exported = toolkit.export(
-        module(),
-        tmp_path / "model.onnx",
-        signature="x: float32[batch, n, 4] in -2..2; where batch = 1..5, n = 1..12",
-        exporters=["onnxport"],
-    )
-    assert exported.report.holds
+def test_each_case_at_its_sizes(module: type[nn.Module], tmp_path: Path) -> None:
+    assert holds(module, ROWS, tmp_path / "model.onnx")
 
 
 @pytest.mark.parametrize(

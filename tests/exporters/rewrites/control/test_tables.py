@@ -1,7 +1,6 @@
 """Python's functions of sizes: math, numpy, round, divmod, bits."""
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import toolkit
+from benchmarks.corpora.bends_wild import ROWS
+from tests.exporters.holding import holds
 
 
 class Roots(nn.Module):
@@ -62,18 +62,12 @@ class Within(nn.Module):
         return z, x.new_tensor([n, 2 * n])
 
 
-NARROW = "x: float32[batch, n, 4] in -2..2; where batch = 1..5, n = 1..12"
 WIDE = "x: float32[batch, n, 4] in -2..2; where batch = 1..5, n = 1..100000"
 
 
-def _holds(module: nn.Module, signature: str, path: Path) -> bool:
-    exported = toolkit.export(module, path, signature=signature, exporters=["onnxport"])
-    return exported.report.holds
-
-
 @pytest.mark.parametrize("module", [Roots, Powers, Whole, OfTwo, Within])
-def test_what_python_says_at_every_size(module: Callable[[], nn.Module], tmp_path: Path) -> None:
-    assert _holds(module(), NARROW, tmp_path / "model.onnx")
+def test_what_python_says_at_every_size(module: type[nn.Module], tmp_path: Path) -> None:
+    assert holds(module, ROWS, tmp_path / "model.onnx")
 
 
 class Square(nn.Module):
@@ -82,7 +76,7 @@ class Square(nn.Module):
 
 
 def test_operators_where_there_are_too_many_sizes_for_a_table(tmp_path: Path) -> None:
-    assert _holds(Square(), WIDE, tmp_path / "model.onnx")
+    assert holds(Square, WIDE, tmp_path / "model.onnx")
 
 
 class Counted(nn.Module):
@@ -95,4 +89,4 @@ class Counted(nn.Module):
 
 
 def test_how_often_a_loop_goes_round(tmp_path: Path) -> None:
-    assert _holds(Counted(), NARROW, tmp_path / "model.onnx")
+    assert holds(Counted, ROWS, tmp_path / "model.onnx")
