@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from toolkit.dtypes import DTYPES, epsilon
-from toolkit.parity.metrics import scale
-from toolkit.parity.reference import Expectation, Noise
+from toolkit.parity.reference import Expectation, Noise, is_lost
 from toolkit.parity.verdict import Tolerance
 
 _MOST_ULPS = 2.0**17
@@ -14,19 +10,8 @@ _MOST_ULPS = 2.0**17
 
 
 def unstable(expected: Expectation, noise: Noise) -> set[str]:
-    """The floating outputs that one ulp of the input moves by more than half of their digits.
-
-    That is by sqrt(epsilon) of their largest value: 2^11.5 ulps in float32. Models of the zoo are
-    moved by 15 ulps at most, MobileNets with random norms by 2,400 to 8,000,000
-    (docs/decisions/verdict.md).
-    """
-    found = set()
-    for name, plain in expected.plain.items():
-        if DTYPES[str(plain.dtype)].kind == "f":
-            lost = np.sqrt(epsilon(str(plain.dtype))) * scale(expected.truth[name])
-            if noise.spread[name] > lost > 0.0:
-                found.add(name)
-    return found
+    """The floating outputs that one ulp of the input moves by more than half of their digits."""
+    return {n for n in expected.plain if is_lost(noise.spread[n], expected, n)}
 
 
 def sums(terms: int, factor: float = Tolerance.factor) -> tuple[float, float]:

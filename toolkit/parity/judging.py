@@ -90,7 +90,7 @@ class Judge:
         self._reference, self._tolerance = reference, tolerance
         self._ordered, self._internal = ordered, internal
         self._exact, self._declared = exact, declared
-        self._lost = 0
+        self._lost = self._steady = 0
         self.deadline = inf
         """When (of time.perf_counter) neighbours beyond the first ones are no longer asked."""
 
@@ -196,8 +196,9 @@ class Judge:
     ) -> tuple[tuple[Judgement, ...], str]:
         """The judgements, and why they do not count where they do not."""
         faint = _faint(it.feeds)
-        if self._reference.has_truth and not any(_is_doubtful(j, it, faint) for j in judgements):
-            return judgements, ""
+        doubtful = any(_is_doubtful(j, it, faint) for j in judgements)
+        if self._reference.has_truth and not doubtful:
+            return self._heard_swaying(it, judgements)
         noise = self._noise(it)
         judgements = self._judged(it.got, it.expected, noise)
         if any(_is_tie(j, it) for j in judgements):
@@ -210,6 +211,21 @@ class Judge:
             if self._exact is None and self._internal():
                 summed = all(j.holds for j in self._as_sums(it))
                 return judgements, INTERNAL if summed else ""
+        return judgements, ""
+
+    def _heard_swaying(
+        self, it: Hearing, judgements: tuple[Judgement, ...]
+    ) -> tuple[tuple[Judgement, ...], str]:
+        """Far off, but so may be a neighbour of the input: where PyTorch picks by an order, equal
+        numbers that are rounded in another way change places."""
+        failing = {j.output for j in judgements if not j.holds}
+        if not failing or self._steady >= _LOST or any(j.kind in _FORM for j in judgements):
+            return judgements, ""
+        moved = self._reference.swayed(it.case, it.feeds, it.expected, failing, self.deadline)
+        within = self._judged(it.got, it.expected, Noise(moved, {})) if moved else judgements
+        if all(j.holds for j in within):
+            return within, ILL_CONDITIONED
+        self._steady += 1
         return judgements, ""
 
     def _as_sums(self, it: Hearing) -> tuple[Judgement, ...]:

@@ -1,0 +1,63 @@
+"""What is picked by an order jumps where two numbers are equal but for their rounding."""
+
+import numpy as np
+import pytest
+
+from tests.parity.functions import Computes
+from toolkit.parity.cases import Case
+from toolkit.parity.judging import ILL_CONDITIONED, Judge
+from toolkit.parity.reference import Reference
+from toolkit.parity.results import CaseResult
+from toolkit.parity.verdict import Tolerance
+from toolkit.signature import Signature
+
+SIGNATURE = Signature.parse("x: float32[n, 3] in 0..1; where n = 2")
+SAME_SUM = np.array([[0.1, 0.2, 0.7], [0.7, 0.2, 0.1]], np.float32)
+APART = np.array([[0.1, 0.2, 0.7], [0.9, 0.8, 0.9]], np.float32)
+
+
+def largest(x: np.ndarray) -> np.ndarray:
+    found: np.ndarray = x[x.sum(1).argmax()]
+    return found
+
+
+class Judged:
+    """Of a candidate that picks one row where the original picks that of the largest sum."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        plain = Computes(SIGNATURE, self._counted)
+        wide = Computes(SIGNATURE, lambda x: largest(x.astype(np.float64)))
+        self.reference = Reference(plain, wide)
+        self.judge = Judge(self.reference, Tolerance())
+
+    def _counted(self, x: np.ndarray) -> np.ndarray:
+        self.asked += 1
+        return largest(x)
+
+    def of(self, x: np.ndarray, row: int) -> CaseResult:
+        case = Case((("n", 2),), "uniform", 0)
+        return self.judge(case, {"x": x}, self.reference.expect({"x": x}), {"y": x[row]})
+
+
+@pytest.mark.parametrize("row", [0, 1])
+def test_either_of_two_equal_ones_is_no_difference(row: int) -> None:
+    assert Judged().of(SAME_SUM, row).holds
+
+
+def test_what_neighbours_sway_is_not_proven_either() -> None:
+    results = [Judged().of(SAME_SUM, row) for row in (0, 1)]
+    assert [r.excused for r in results if not r.proven] == [ILL_CONDITIONED]
+
+
+def test_another_than_the_largest_differs() -> None:
+    assert not Judged().of(APART, 0).holds
+
+
+def test_a_file_that_is_wrong_again_and_again_is_asked_about_no_more() -> None:
+    judged = Judged()
+    for _ in range(3):
+        assert not judged.of(APART, 0).holds
+    asked = judged.asked
+    assert not judged.of(APART, 0).holds
+    assert judged.asked - asked < 4  # what is expected, and no neighbour
