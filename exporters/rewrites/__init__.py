@@ -77,6 +77,8 @@ _FAMILIES = (
     "quotients",
     "squeezing",
     "windows",
+    "grouped",
+    "named_axes",
     "products",
     "padding",
 )

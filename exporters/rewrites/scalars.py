@@ -2,7 +2,8 @@
 
 torch.onnx wrote a ReduceMax over axis 0 of a scalar, which no runtime loads. And it does not know
 the question behind a check of values (`torch._check_tensor_all` in deformable attention). And of
-the number in `x % x.shape[1]` it makes a constant, which a size is not.
+the number in `x % x.shape[1]` it makes a constant, which a size is not. Of `x.clamp(1, 5e4)` it
+makes one bound a tensor, and then knows no such clamp.
 """
 
 from __future__ import annotations
@@ -34,6 +35,12 @@ def _remainder(x: Tensor, by: Any) -> Any:
     return torch.remainder(x, torch.scalar_tensor(by, dtype=torch.result_type(x, 1)))
 
 
+def _clamp(x: Tensor, low: Any = None, high: Any = None) -> Any:
+    if {type(low), type(high)} != {int, float}:
+        return NotImplemented
+    return x.to(torch.result_type(x, 1.0)).clamp(float(low), float(high))
+
+
 _ATEN = torch.ops.aten
 FAMILY = Family(
     "scalars",
@@ -41,6 +48,7 @@ FAMILY = Family(
         **dict.fromkeys((_ATEN.any.dim, _ATEN.all.dim, _ATEN.any.dims, _ATEN.all.dims), _any),
         _ATEN.prod.dim_int: _prod,
         _ATEN.remainder.Scalar: _remainder,
+        _ATEN.clamp.default: _clamp,
         _ATEN._is_all_true.default: lambda x: x.all(),
     },
 )

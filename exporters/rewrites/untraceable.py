@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from exporters.rewrites import Family
 from exporters.rewrites.calls import replacing
+from exporters.rewrites.control.sizes import is_open
 
 
 def _cov(
@@ -117,8 +118,16 @@ def _equal(a: Tensor, b: Tensor) -> Tensor | bool:
 
 
 def _bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
-    """With weights: their sums, in as many places as there are counts without."""
-    counts = torch.bincount(x, minlength=minlength)
+    """With weights: their sums, in as many places as there are counts without.
+
+    Of a `minlength` that is a size there are as many as it says: a file that is given a larger
+    number fails, where PyTorch makes the result longer.
+    """
+    if is_open(minlength):
+        counts = torch.zeros(minlength, dtype=torch.int64)
+        counts = counts.scatter_add(0, x.to(torch.int64), torch.ones_like(x, dtype=torch.int64))
+    else:
+        counts = torch.bincount(x, minlength=minlength)
     if weights is None:
         return counts
     dtype = weights.dtype if weights.dtype == torch.float32 else torch.float64

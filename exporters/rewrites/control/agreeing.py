@@ -71,9 +71,10 @@ def recorded(size: Any) -> Any:
     env, own = size.node.shape_env, size.node.expr
     known = {s: env.create_symintnode(s, hint=None) for s in own.free_symbols}
     try:
-        return sympy_interp(PythonReferenceAnalysis, known, own)
+        found = sympy_interp(PythonReferenceAnalysis, known, own)
     except (TypeError, NotImplementedError, AttributeError):  # some functions are of numbers only
         return None
+    return found if isinstance(found, (int, SymInt)) else None
 
 
 def _candidates(one: Any, other: Any) -> Iterator[Any]:

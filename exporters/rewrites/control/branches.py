@@ -14,7 +14,7 @@ from torch import SymBool, SymFloat, SymInt, Tensor
 from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 from torch.utils import _pytree as pytree
 
-from exporters.rewrites.control.agreeing import covers, expression, formula, recorded
+from exporters.rewrites.control.agreeing import covers, expression, formula, plainest, recorded
 from exporters.rewrites.control.capture import Explored, Operands, explore
 from exporters.rewrites.control.effects import held_by, restored
 from exporters.rewrites.control.sizes import (
@@ -238,7 +238,7 @@ def _of_shape(one: Any, shapes: tuple[Any, Any] | None, test: Open) -> Any:
     for shape, outcome in zip(shapes or (), (True, False), strict=False):
         if unlike and covers(test.assumed, not outcome, unlike):
             # They were seen while a way was tried, where nothing is recorded.
-            sizes = [recorded(n) for n in shape]
+            sizes = [recorded(plainest(n)) for n in shape]
             if None not in sizes:
                 return torch.onnx.ops.symbolic(
                     "Identity", [one], dtype=one.dtype, shape=sizes, version=16

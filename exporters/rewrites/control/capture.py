@@ -15,6 +15,7 @@ from torch import SymFloat, SymInt, Tensor
 from torch._export.non_strict_utils import _NonStrictTorchFunctionHandler
 from torch.fx.experimental.proxy_tensor import disable_proxy_modes_tracing
 from torch.fx.experimental.symbolic_shapes import ShapeEnv, free_symbols
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode, _pop_mode_temporarily
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import _disable_current_modes
@@ -242,7 +243,7 @@ class Operands:
         order = list(unique)
         self._at = [order.index(id(resolved(t))) for t in tensors]
         self._floats = [n for n, v in names.items() if isinstance(v, SymFloat) and free_symbols(v)]
-        given = [t if is_traced(t) else t.clone() for t in unique.values()]
+        given = _apart(list(unique.values()))
         floats = [as_tensor(names[n]) for n in self._floats]
         self.all = (*given, *_sizes(list(names.values())), *floats)
 
@@ -259,6 +260,17 @@ class Operands:
             finally:
                 for name in self._floats:
                     variables.rebind(name, reach[name])
+
+
+def _apart(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """No two of one memory: torch refuses a subgraph that is given the odd and the even columns."""
+    seen: set[StorageWeakRef] = set()
+    found = []
+    for tensor in tensors:
+        memory = StorageWeakRef(tensor.untyped_storage())
+        found.append(tensor if is_traced(tensor) and memory not in seen else tensor.clone())
+        seen.add(memory)
+    return found
 
 
 def _sizes(values: list[Any]) -> list[SymInt]:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 import toolkit
+from tests.exporters.holding import holds
 
 
 class Joined(nn.Module):
@@ -26,3 +27,13 @@ def test_an_axis_of_a_dynamic_size_stays(tmp_path: Path) -> None:
         (Joined(), signature), tmp_path / "m.onnx", exporters=("onnxport",), budget=1.0
     )
     assert exported.report.holds, exported.report.reason
+
+
+class NothingToSqueeze(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.squeeze(()) + x.mean().squeeze(0) + x.sum().squeeze()
+
+
+def test_no_axes_and_a_number(tmp_path: Path) -> None:
+    signature = "x: float32[b, 3] in -2..2; where b = 1..4"
+    assert holds(NothingToSqueeze, signature, tmp_path / "m.onnx")
