@@ -1,4 +1,4 @@
-"""(e) Some eighty small modules of our own that bend the rules, as real users write them.
+"""(e) Some ninety small modules of our own that bend the rules, as real users write them.
 
 Each runs by eager PyTorch over its whole signature; two are random or leave the graph on purpose,
 and a right exporter refuses those.
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from benchmarks.corpora import (
     bends_branches,
     bends_data,
+    bends_layers,
     bends_loops,
     bends_python,
     bends_wild,
@@ -19,5 +20,5 @@ from benchmarks.corpora.cases import Case
 
 
 def cases() -> Iterator[Case]:
-    for file in (bends_branches, bends_loops, bends_data, bends_python, bends_wild):
+    for file in (bends_branches, bends_loops, bends_data, bends_python, bends_wild, bends_layers):
         yield from file.bend.cases

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import reduce
 from typing import Any, NoReturn
 
+import torch
 from torch import Tensor
 
 from exporters.rewrites.control.branches import Irreconcilable
@@ -33,24 +35,48 @@ class Recorder(list[Any]):
 
     def __init__(self, own: list[Any]) -> None:
         super().__init__(own)
+        self.own = own
         self.given: list[Any] = []
+        self.in_front = False
+        """Is it given to the front of the list, and not to its end?"""
         self.was_read = False
+        self.last: Callable[[], Tensor] | None = None
+        """What was the last one when the step began; None while it is tried on shapes alone."""
 
-    def only(self) -> Tensor:
-        """The one tensor that a step appends, or number."""
+    def row(self) -> Tensor:
+        """What a step gives, one after another: [items, ...]. Numbers are tensors in it."""
         if self.was_read:
             raise Irreconcilable("it reads the list that it appends to")
-        one = self.given[0] if len(self.given) == 1 else None
-        if isinstance(one, Tensor):
-            return one
-        if is_number(one):
-            return as_tensor(one)
-        raise Irreconcilable("a step appends other than one tensor to a list")
+        if not all(isinstance(item, Tensor) or is_number(item) for item in self.given):
+            raise Irreconcilable("a step appends other than tensors and numbers to a list")
+        items = [item if isinstance(item, Tensor) else as_tensor(item) for item in self.given]
+        if any(item.shape != items[0].shape for item in items):
+            raise Irreconcilable("a step appends tensors of several shapes to a list")
+        dtype = reduce(torch.promote_types, (item.dtype for item in items))
+        return torch.stack([item.to(dtype) for item in items])
 
     def append(self, item: Any) -> None:
         self.given.append(item)
 
+    def extend(self, items: Iterable[Any]) -> None:
+        self.given.extend(items)
+
+    def __iadd__(self, items: Iterable[Any]) -> Recorder:  # type: ignore[misc]  # as list's own
+        self.given.extend(items)
+        return self
+
+    def insert(self, index: Any, item: Any) -> None:
+        if index != 0 or self.given:
+            self._refused()
+        self.in_front = True
+        self.given.append(item)
+
     def __getitem__(self, index: Any) -> Any:
+        if index == -1 and not self.in_front:
+            if self.given:
+                return self.given[-1]
+            if len(self.own) and isinstance(self.own[-1], Tensor):
+                return self.last() if self.last else self.own[-1]
         self.was_read = True
         return super().__getitem__(index)
 
@@ -63,7 +89,7 @@ class Recorder(list[Any]):
         return super().__len__()
 
     def _refused(self, *_: Any, **__: Any) -> NoReturn:
-        raise Irreconcilable("it changes a list other than by append")
+        raise Irreconcilable("it changes a list other than by what it adds to an end")
 
-    extend = insert = pop = remove = clear = sort = reverse = _refused
-    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refused
+    pop = remove = clear = sort = reverse = _refused
+    __setitem__ = __delitem__ = __imul__ = _refused

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import reduce, wraps
+from itertools import pairwise, product
 from typing import Any
 
 import torch
@@ -64,10 +65,8 @@ def counted(iterable: Any) -> Counted | None:
     if isinstance(iterable, Counted):
         return iterable
     steps = rows(iterable)
-    if isinstance(steps, Stacked) and not steps.ones:
-        many = steps.many
-        return Counted(many.shape[0], lambda k: many.select(0, k))
-    return None
+    many = steps.alike() if isinstance(steps, Stacked) else None
+    return None if many is None else Counted(many.shape[0], lambda k: many.select(0, k))
 
 
 def rows(of: Any) -> Any:
@@ -111,15 +110,39 @@ def numbered(iterable: Any, start: int = 0) -> Any:
     return Counted(steps.count, lambda k: (k + start, steps.item(k)))
 
 
-def paired(*iterables: Any) -> Any:
+def paired(*iterables: Any, strict: bool = False) -> Any:
+    """Of lengths that are not known nothing is asked, `strict` or not."""
     steps = [counted(i) for i in iterables]
     if not any(steps):
-        return zip(*iterables)  # noqa: B905 - as the user wrote it
+        return zip(*iterables, strict=strict)
     if not all(steps):
         raise TypeError("zip() of one sequence of unknown length and one of known length")
     known = [s for s in steps if s]
     count = reduce(_shorter, (s.count for s in known))
     return Counted(count, lambda k: tuple(s.item(k) for s in known))
+
+
+def crossed(*iterables: Any, repeat: int = 1) -> Any:
+    """`itertools.product`: the last one changes with every step."""
+    steps = [counted(i) for i in iterables]
+    if not any(steps):
+        return product(*iterables, repeat=repeat)
+    if len(steps) != 2 or repeat != 1 or not all(steps):
+        raise TypeError("product() of sequences of unknown length is of two of them")
+    (one, other) = (s for s in steps if s)
+    return Counted(
+        one.count * other.count,
+        lambda k: (one.item(k // other.count), other.item(k % other.count)),
+    )
+
+
+def adjacent(iterable: Any) -> Any:
+    """`itertools.pairwise`."""
+    steps = counted(iterable)
+    if steps is None:
+        return pairwise(iterable)
+    pairs = Counted.of(0, steps.count - 1, 1)
+    return Counted(pairs.count, lambda k: (steps.item(k), steps.item(k + 1)))
 
 
 def _shorter(one: Any, other: Any) -> Any:

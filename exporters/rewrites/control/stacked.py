@@ -14,6 +14,9 @@ from torch import Tensor
 class Unknown(ABC):
     """A sequence whose length is not known while tracing."""
 
+    def __iter__(self) -> Iterator[Any]:
+        raise TypeError("the steps of a loop of unknown length are not iterated over outside one")
+
     @abstractmethod
     def tensor(self) -> Tensor:
         """Of a sequence of numbers."""
@@ -31,7 +34,30 @@ class Stacked(Unknown):
     def count(self) -> Any:
         return self.many.shape[0] + len(self.ones)
 
+    @classmethod
+    def in_front(cls, ones: list[Any], many: Tensor) -> Stacked:
+        """What was put before `ones`, one after another."""
+        return cls([], torch.cat([many.flip(0), *(one.unsqueeze(0) for one in ones)]))
+
+    def alike(self) -> Tensor | None:
+        """All of them along axis 0; None where they are not tensors of one shape."""
+        tensors = all(isinstance(o, Tensor) and o.dtype == self.many.dtype for o in self.ones)
+        if not tensors or any(one.shape != self.many.shape[1:] for one in self.ones):
+            return None
+        return self.stack()
+
+    def __reversed__(self) -> Stacked:
+        every = self.alike()
+        if every is None:
+            raise TypeError("a list of tensors of several shapes is not turned round")
+        return Stacked([], every.flip(0))
+
+    def reverse(self) -> None:
+        self.ones, self.many = [], reversed(self).many
+
     def __getitem__(self, index: Any) -> Any:
+        if index == slice(None, None, -1):
+            return reversed(self)
         if isinstance(index, slice) and not self.ones:
             return Stacked([], self.many[index])
         if index == -1:
@@ -42,9 +68,6 @@ class Stacked(Unknown):
             return self.many.select(0, index)
         raise IndexError("of the steps of a loop only the last is at hand")
 
-    def __iter__(self) -> Iterator[Any]:
-        raise TypeError("the steps of a loop of unknown length are not iterated over outside one")
-
     def tensor(self) -> Tensor:
         """Of a list of numbers: of floats in the default precision, as torch.tensor has it."""
         found: Tensor = torch.cat([*(torch.tensor([one]) for one in self.ones), self.many])
@@ -52,8 +75,7 @@ class Stacked(Unknown):
         return found.to(torch.get_default_dtype()) if floating else found
 
     def stack(self, dim: int = 0) -> Tensor:
-        rank = self.many.dim()
-        at = dim % rank
+        at = dim % self.many.dim()
         parts = [one.unsqueeze(at) for one in self.ones]
         return torch.cat([*parts, self.many.movedim(0, at)], at)
 

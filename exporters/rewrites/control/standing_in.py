@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import itertools
 from collections.abc import Callable
 from functools import partial, reduce
 from typing import Any
@@ -95,6 +96,7 @@ _STANDING_IN: dict[Any, Callable[..., Any]] = {
     **{function: _by_table(function) for function in FUNCTIONS},
     torch.tensor: _made(torch.tensor),
     torch.as_tensor: _made(torch.as_tensor),
+    torch.Tensor: _made(torch.Tensor, torch.float32),
     torch.LongTensor: _made(torch.LongTensor, torch.int64),
     torch.FloatTensor: _made(torch.FloatTensor, torch.float32),
     builtins.range: sequences.ranged,
@@ -103,6 +105,8 @@ _STANDING_IN: dict[Any, Callable[..., Any]] = {
     builtins.tuple: sequences.tupled,
     builtins.enumerate: sequences.numbered,
     builtins.zip: sequences.paired,
+    itertools.product: sequences.crossed,
+    itertools.pairwise: sequences.adjacent,
     builtins.sum: sequences.summed,
     builtins.int: _whole,
     builtins.float: _floating,

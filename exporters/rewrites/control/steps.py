@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -14,11 +16,13 @@ from exporters.rewrites.control.branches import Irreconcilable, refuse_shared
 from exporters.rewrites.control.capture import Inside, Operands, explore, shape_env
 from exporters.rewrites.control.effects import held_by
 from exporters.rewrites.control.recorder import Recorder, recording
-from exporters.rewrites.control.sizes import is_of_value
+from exporters.rewrites.control.sizes import as_tensor, is_of_value
 from exporters.rewrites.control.slots import Slot
 from exporters.rewrites.control.stacked import Stacked
 from exporters.rewrites.control.variables import Variables
 from toolkit.errors import ExportRefused
+
+_NONE: Mapping[str, Recorder] = MappingProxyType({})
 
 
 class Loop(ABC):
@@ -68,7 +72,9 @@ class _Tried(NamedTuple):
     outer: list[Tensor]
     written: list[Tensor]
     appended: dict[str, Tensor]
-    """A list's variable, and what one step gives it."""
+    """A list's variable, and what one step gives it: [items, ...]."""
+    in_front: set[str]
+    """Of these, which are given it to their front."""
 
 
 def subgraph(loop: Loop) -> None:
@@ -104,7 +110,7 @@ class _Subgraph:
             held = held_by([*self.others.values(), *self.lists.values()])
             try:
                 with recording(self.variables, self.lists) as recorders:
-                    self.variables.write(slots.filled(self.before, known, fresh))
+                    self._write(slots.filled(self.before, known, fresh), recorders)
                     found = explore(lambda: self._step(recorders), own, guarding=False)
             except (Irreconcilable, ExportRefused):
                 raise
@@ -115,19 +121,31 @@ class _Subgraph:
                 self.variables.write(self.before)
         if changed:
             raise Irreconcilable("it changes a list, a dict or an attribute")
-        after, given = found.result
+        after, given, in_front = found.result
         changing = slots.changing(
             self.loop.kept, self.before, after, known, need_all=self.loop.can_step()
         )
         outer = [t for t in found.outer if not any(t is o for o in own)]
-        return _Tried(changing, set(after), outer, found.written, given)
+        return _Tried(changing, set(after), outer, found.written, given, in_front)
 
-    def _step(self, recorders: dict[str, Recorder]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    def _step(
+        self, recorders: dict[str, Recorder]
+    ) -> tuple[dict[str, Any], dict[str, Tensor], set[str]]:
         number = torch.zeros((), dtype=torch.int64)
         self.loop.goes_on(number)
         self.loop.step(_number(number, self.loop))
-        given = {name: r.only() for name, r in recorders.items() if r.given}
-        return self.variables.read(), given
+        given = {name: r.row() for name, r in recorders.items() if r.given}
+        return self._read(recorders), given, {n for n in given if recorders[n].in_front}
+
+    def _write(self, values: Mapping[str, Any], recorders: Mapping[str, Recorder]) -> None:
+        self.variables.write(values)
+        for name, recorder in recorders.items():
+            self.variables.rebind(name, recorder)
+
+    def _read(self, recorders: dict[str, Recorder]) -> dict[str, Any]:
+        """The variables; of a list that was added to by `+=`, the list itself."""
+        after = self.variables.read()
+        return {n: self.lists[n] if v is recorders.get(n) else v for n, v in after.items()}
 
     def run(self) -> None:
         tried, loop = self.tried, self.loop
@@ -168,12 +186,27 @@ class _Subgraph:
             raise Irreconcilable("it appends to a list, and how often is not known before")
         rows = torch.zeros((limit, *row.shape), dtype=row.dtype)
         if self.loop.first:
-            if len(self.lists[name]) != self.loop.had[name] + 1:
+            _, first = self._apart(name)
+            if len(first) != len(row):
                 raise Irreconcilable("its first step appends other than the rest")
-            rows = torch.index_copy(
-                rows, 0, torch.zeros(1, dtype=torch.int64), self.lists[name][-1].unsqueeze(0)
-            )
+            items = [item if isinstance(item, Tensor) else as_tensor(item) for item in first]
+            own = torch.stack([item.to(row.dtype) for item in items])
+            rows = torch.index_copy(rows, 0, torch.zeros(1, dtype=torch.int64), own.unsqueeze(0))
         return rows
+
+    def _last(self, name: str, number: Tensor, rows: Tensor) -> Tensor:
+        """What the step before gave last, or what the list had before the loop."""
+        before = rows.index_select(0, (number - 1).clamp(min=0).reshape(1))[0, -1]
+        return torch.where(number == 0, self.lists[name][-1], before)
+
+    def _apart(self, name: str) -> tuple[list[Any], list[Any]]:
+        """What a list had before the loop, and what its first step gave, if that was traced."""
+        given, had = [*self.lists[name]], self.loop.had.get(name)
+        if had is None:
+            return given, []
+        if name in self.tried.in_front:
+            return given[len(given) - had :], given[: len(given) - had]
+        return given[:had], given[had:]
 
     def _goes_on(self, carried: Sequence[Any], inside: Inside) -> Tensor:
         number, _, _ = self._enter(carried, inside)
@@ -183,11 +216,13 @@ class _Subgraph:
 
     def _body(self, carried: Sequence[Any], inside: Inside) -> tuple[Tensor, ...]:
         with recording(self.variables, self.lists) as recorders:
-            number, written, rows = self._enter(carried, inside)
+            number, written, rows = self._enter(carried, inside, recorders)
+            for name, row in zip(self.tried.appended, rows, strict=True):
+                recorders[name].last = partial(self._last, name, number, row)
             self.loop.step(_number(number, self.loop))
-            after = self.variables.read()
+            after = self._read(recorders)
             own = [slots.out(inside.now(slots.leaf(after, s)), s) for s in self.tried.slots]
-            given = [inside.now(recorders[name].only()) for name in self.tried.appended]
+            given = [inside.now(recorders[name].row()) for name in self.tried.appended]
             at = number.reshape(1)
             rows = [
                 torch.index_copy(row, 0, at, item.unsqueeze(0))
@@ -197,7 +232,7 @@ class _Subgraph:
         return (number + 1, *own, *written, *rows)
 
     def _enter(
-        self, carried: Sequence[Any], inside: Inside
+        self, carried: Sequence[Any], inside: Inside, recorders: Mapping[str, Recorder] = _NONE
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """Set the variables to what the step starts from; its number, copies of what it writes
         into, and the rows so far."""
@@ -205,7 +240,7 @@ class _Subgraph:
         values = [slots.given(s, rest.pop(0)) for s in self.tried.slots]
         written = [rest.pop(0).clone() for _ in self.tried.written]
         inside.replaced(self.tried.written, written)
-        self.variables.write(slots.filled(self.before, self.tried.slots, values))
+        self._write(slots.filled(self.before, self.tried.slots, values), recorders)
         return number, written, rest
 
     def _leave(self, found: Sequence[Tensor]) -> None:
@@ -217,9 +252,13 @@ class _Subgraph:
         for tensor in self.tried.written:
             tensor.copy_(rest.pop(0))
         for name, rows in zip(self.tried.appended, rest, strict=True):
-            given = self.lists[name]
-            stacked = Stacked(given[: len(given) - self.loop.first], rows)
-            given[:] = [stacked]  # whoever else holds the list must not take it for what it was
+            before, _ = self._apart(name)
+            many = rows.flatten(0, 1)
+            front = name in self.tried.in_front
+            stacked = Stacked.in_front(before, many) if front else Stacked(before, many)
+            self.lists[name][:] = [
+                stacked
+            ]  # whoever else holds it must not take it for what it was
             self.variables.rebind(name, stacked)
 
 

@@ -35,16 +35,16 @@ _COMPARISONS = {
 }
 _BUILTINS = {
     *("range", "len", "int", "float", "max", "min"),
-    *("list", "tuple", "enumerate", "zip", "sum", "round", "divmod"),
+    *("list", "tuple", "enumerate", "zip", "sum", "round", "divmod", "product", "pairwise"),
     *(name for name, value in vars(math).items() if callable(value)),
 }
 """Functions of Python that want plain numbers and known lengths: `standing_in.py` stands in."""
 
-_OF_TORCH = {"tensor", "as_tensor", "new_tensor", "LongTensor", "FloatTensor"}
+_OF_TORCH = {"tensor", "as_tensor", "new_tensor", "Tensor", "LongTensor", "FloatTensor"}
 """Those that it stands in for and torch must find unchanged: it asks for them by identity."""
 
-_MODULES = {"math", "np", "numpy"}
-"""Whose functions want plain numbers too."""
+_MODULES = {"math", "np", "numpy", "itertools"}
+"""Whose functions want plain numbers too, or known lengths."""
 
 _WHOLE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Global, ast.Nonlocal)
 """Statements that hold no expression of the function's own."""
@@ -321,7 +321,8 @@ class _Expressions(ast.NodeTransformer):
             of_numbers = isinstance(owner, ast.Name) and owner.id in _MODULES
             return of_numbers or node.func.attr in _OF_TORCH
         named = node.func.id if isinstance(node.func, ast.Name) else ""
-        return named in _BUILTINS - self._rewriter.own and not node.keywords
+        plain = not node.keywords or named in ("zip", "enumerate")
+        return plain and named in _BUILTINS - self._rewriter.own
 
 
 def _is_moving(part: ast.expr) -> bool:

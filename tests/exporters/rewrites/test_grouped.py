@@ -3,42 +3,26 @@
 from pathlib import Path
 
 import pytest
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 import toolkit
+from benchmarks.corpora.bends_layers import Modulated
 from tests.exporters.holding import holds
 
 IMAGES = "x: float32[b, 3, h, w] in -2..2; style: float32[b, 4] in -2..2"
 SIZES = "where b = 1..4, h = 5..12, w = 5..12"
 
 
-class Modulated(nn.Module):
-    """StyleGAN 2's convolution, as its best known implementation writes it."""
-
-    def __init__(self, *, upsamples: bool = False) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(1, 6, 3, 3, 3))
-        self.style, self.upsamples = nn.Linear(4, 3), upsamples
+class Upsamples(Modulated):
+    """Its way to twice the size."""
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
-        weight = self.weight * self.style(style).view(batch, 1, channels, 1, 1)
-        norm = torch.rsqrt(weight.square().sum((2, 3, 4)) + 1e-8)
-        weight = weight * norm.view(batch, 6, 1, 1, 1)
-        x = x.reshape(1, batch * channels, height, width)
-        if self.upsamples:
-            weight = weight.transpose(1, 2).reshape(batch * channels, 6, 3, 3)
-            out = functional.conv_transpose2d(x, weight, padding=0, stride=2, groups=batch)
-        else:
-            out = functional.conv2d(x, weight.view(batch * 6, 3, 3, 3), padding=1, groups=batch)
+        weight = self.weights(style).transpose(1, 2).reshape(batch * channels, 6, 3, 3)
+        rows = x.reshape(1, batch * channels, height, width)
+        out = functional.conv_transpose2d(rows, weight, stride=2, groups=batch)
         return out.view(batch, 6, *out.shape[2:])
-
-
-class Upsamples(Modulated):
-    def __init__(self) -> None:
-        super().__init__(upsamples=True)
 
 
 @pytest.mark.parametrize("module", [Modulated, Upsamples])

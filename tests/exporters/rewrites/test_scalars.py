@@ -52,3 +52,15 @@ class Wrapped(nn.Module):
 def test_what_is_left_of_a_division_by_a_size(tmp_path: Path) -> None:
     signature = "x: float32[n, m] in -20..20; where n = 1..5, m = 1..9"
     assert holds(Wrapped(), signature, tmp_path / "m.onnx")
+
+
+class Bounded(nn.Module):
+    """One bound is a whole number, the other has a fraction."""
+
+    def forward(self, x: Tensor, k: Tensor) -> tuple[Tensor, ...]:
+        return x.clamp(min=0, max=1.5), torch.clamp(x, -0.5, 1), k.clamp(1, 2.5)
+
+
+def test_bounds_of_two_kinds(tmp_path: Path) -> None:
+    signature = "x: float32[n] in -3..3; k: int64[n] in 0..5; where n = 1..5"
+    assert holds(Bounded(), signature, tmp_path / "m.onnx")

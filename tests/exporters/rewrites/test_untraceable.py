@@ -1,12 +1,15 @@
 """Formulas that stand for functions which ask about values, against those functions."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch.nn import functional
 
+from benchmarks.corpora.bends_layers import GraphAttention
 from exporters.rewrites.untraceable import _TABLE, FAMILY
+from tests.exporters.holding import holds
 
 X = torch.randn(4, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 COUNTS = torch.tensor([1, 2, 3, 1, 1, 2])
@@ -66,3 +69,12 @@ def test_calls_are_replaced_while_tracing_only() -> None:
         inside = torch.allclose(X, X)
     assert isinstance(inside, torch.Tensor)
     assert torch.allclose(X, X) is True
+
+
+def test_counts_up_to_a_size(tmp_path: Path) -> None:
+    signature = """
+        x: float32[nodes, 4] in -2..2
+        edges: int64[2, count] in 0..4
+        where nodes = 5..9, count = 1..9
+    """
+    assert holds(GraphAttention, signature, tmp_path / "model.onnx")

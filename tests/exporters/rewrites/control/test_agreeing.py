@@ -6,6 +6,7 @@ import pytest
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from benchmarks.corpora.bends_layers import ShiftedWindows
 from benchmarks.corpora.bends_wild import ScoresOfTags, WindowsOfAnyImage
 from tests.exporters.holding import holds
 
@@ -25,6 +26,7 @@ IMAGES = "x: float32[batch, 3, h, w] in -2..2; where batch = 1..2, h = 8..24, w 
 CASES = {
     Chunks: "x: float32[batch, n, 4] in -2..2; where batch = 1..3, n = 1..20",
     WindowsOfAnyImage: IMAGES,
+    ShiftedWindows: "x: float32[batch, h, w, 8] in -2..2; where batch = 1..3, h = 5..9, w = 5..9",
     ScoresOfTags: "x: float32[batch, n, 5]; mask: bool[batch, n]; where batch = 1..4, n = 1..9",
 }
 

@@ -116,11 +116,11 @@ class Grows(nn.Module):
         return found
 
 
-class LooksBack(nn.Module):
+class LooksFarBack(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
-        rows = [x[:, 0]]
+        rows = [x[:, 0], x[:, 0]]
         for t in range(x.shape[1]):
-            rows.append(rows[-1] * 0.5 + x[:, t])
+            rows.append(rows[-2] * 0.5 + x[:, t])
         return torch.stack(rows, 1)
 
 
@@ -146,7 +146,7 @@ class AppendsWhile(nn.Module):
     ("module", "reason"),
     [
         (Grows, r"'found' is float32.* before a step and float32"),
-        (LooksBack, "it reads the list that it appends to"),
+        (LooksFarBack, "it reads the list that it appends to"),
         (AppendsSometimes, "it reads the list that it appends to"),
         (AppendsWhile, "how often is not known before"),
     ],

@@ -1,0 +1,86 @@
+"""Lists that loops of a dynamic length fill: at either end, several items a step, read behind."""
+
+import itertools
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from benchmarks.corpora.bends_layers import BestPath, PriorBoxes
+from tests.exporters.holding import holds
+from tests.exporters.rewrites.control.proving import Proof, normal
+
+STEPS = "x: float32[batch, time, 3]; where batch = 1..4, time = 1..7"
+
+
+class LooksBack(nn.Module):
+    """At what the step before gave, from a list that had something and from one that had not."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        rows = [x[:, 0]]
+        for t in range(1, x.shape[1]):
+            rows.append(rows[-1] * 0.5 + x[:, t])
+        both: list[Tensor] = []
+        for t in range(x.shape[1]):
+            both.append(x[:, t])
+            both += [both[-1] * 2, both[-1] - 1]
+        return torch.stack(rows, 1), torch.stack(both, 1)
+
+
+class TurnsRound(nn.Module):
+    """In the four ways in which it is written."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        steps, front = [], [x[:, 0]]
+        for t in range(x.shape[1]):
+            steps.append(x[:, t] * t)
+            front.insert(0, x[:, t] + t)
+        total = torch.zeros_like(x[:, 0])
+        for row in reversed(steps):
+            total = total * 0.5 + row
+        backwards = torch.stack(steps[::-1], 1)
+        steps.reverse()
+        return torch.stack(front, 1), total, backwards, torch.stack(steps, 1)
+
+
+class SeveralAtOnce(nn.Module):
+    """Over pairs of steps and of sequences."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        numbers, difference = [], torch.zeros_like(x[:, 0])
+        for i, j in itertools.product(range(x.shape[1]), range(x.shape[0])):
+            numbers += [i / x.shape[1], j + 0.5]
+        for before, after in pairwise(x.unbind(1)):
+            difference = difference * 0.5 + (after - before)
+        both = torch.zeros_like(x[:, 0])
+        for t, (row, other) in enumerate(zip(x.unbind(1), x.unbind(1), strict=True), start=1):
+            both = both + row * other * t
+        return torch.Tensor(numbers).view(-1, 2), difference, both
+
+
+MODULES = {"back": LooksBack, "round": TurnsRound, "several": SeveralAtOnce}
+
+
+@pytest.fixture(scope="module", params=MODULES)
+def proof(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Proof:
+    module = MODULES[request.param]().eval()
+    return Proof((module, STEPS), tmp_path_factory.mktemp("lists") / "m.onnx")
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize("time", range(1, 8))
+def test_as_python_has_it(proof: Proof, batch: int, time: int) -> None:
+    proof.holds_for({"x": normal((batch, time, 3), seed=time)})
+
+
+CASES = {
+    BestPath: "scores: float32[batch, n, 5] in -3..3; where batch = 1..3, n = 1..8",
+    PriorBoxes: "x: float32[batch, 3, h, w] in -2..2; where batch = 1..2, h = 9..24, w = 9..24",
+}
+
+
+@pytest.mark.parametrize("module", CASES)
+def test_what_is_made_of_them(module: type[nn.Module], tmp_path: Path) -> None:
+    assert holds(module, CASES[module], tmp_path / "model.onnx")
