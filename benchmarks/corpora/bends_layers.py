@@ -288,3 +288,24 @@ class PriorBoxes(nn.Module):
         prior = torch.Tensor(boxes).view(-1, 4)
         centre = prior[:, :2] + moved[..., :2] * 0.1 * prior[:, 2:]
         return torch.cat([centre, prior[:, 2:] * torch.exp(moved[..., 2:] * 0.2)], -1)
+
+
+@bend("x: float32[batch, n, 6] in -2..2; where batch = 1..3, n = 1..10")
+class MergesTokens(nn.Module):
+    """ToMe: every other token, the most alike first, is added to its nearest of the rest."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        alike = x / x.norm(dim=-1, keepdim=True).clamp_min(1e-6)
+        if x.shape[1] < 2:
+            return x
+        scores = alike[:, ::2] @ alike[:, 1::2].transpose(-1, -2)
+        count = min(2, scores.shape[2])
+        best, place = scores.max(-1)
+        order = best.argsort(-1, descending=True)[..., None]
+        left, merged = order[..., count:, :], order[..., :count, :]
+        into = place[..., None].gather(-2, merged)
+        (batch, length, width), even = x[:, ::2].shape, x[:, ::2]
+        kept = even.gather(-2, left.expand(batch, length - count, width))
+        added = even.gather(-2, merged.expand(batch, count, width))
+        places = into.expand(batch, count, width)
+        return torch.cat([kept, x[:, 1::2].scatter_reduce(-2, places, added, "mean")], 1)

@@ -6,15 +6,21 @@ with other tensors in their places.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import torch
 from torch import SymFloat, SymInt, Tensor
 from torch._export.non_strict_utils import _NonStrictTorchFunctionHandler
 from torch.fx.experimental.proxy_tensor import disable_proxy_modes_tracing
-from torch.fx.experimental.symbolic_shapes import ShapeEnv, free_symbols
+from torch.fx.experimental.symbolic_shapes import (
+    ShapeEnv,
+    free_symbols,
+    statically_known_true,
+)
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode, _pop_mode_temporarily
 from torch.utils import _pytree as pytree
@@ -25,6 +31,10 @@ from exporters.rewrites.control.variables import Variables
 
 _MOST_CONSTANTS = 64
 _NOT_CONSTANT = (Tensor, SymInt, SymFloat, torch.SymBool)
+
+
+_MATMUL = (torch.matmul, Tensor.matmul, Tensor.__matmul__, Tensor.__rmatmul__)
+"""Inside a subgraph torch takes it apart, and asks how what it multiplies lies in memory."""
 
 
 class Explored(NamedTuple):
@@ -51,6 +61,8 @@ class _Indexing(TorchFunctionMode):
                 arguments = (target, index, torch.full((), value, dtype=target.dtype))
         elif function is Tensor.__getitem__:
             arguments = _picked(*arguments)
+        elif function in _MATMUL:
+            arguments = tuple(_in_rows(a) for a in arguments)
         elif function in (torch.tensor, torch.as_tensor) and _is_small(arguments, keywords):
             return _spelled_out(lambda: function(*arguments, **keywords))
         function, arguments, keywords = self._handler._override(function, arguments, keywords)
@@ -90,6 +102,15 @@ class _Watch(_Indexing):
         for tensor, _ in nested.outer.values():
             self.see(tensor)
         self._own |= nested._own
+
+
+def _in_rows(x: Any) -> Any:
+    """A copy that lies in memory row by row, of what may not: every other row of a tensor."""
+    if not isinstance(x, Tensor):
+        return x
+    steps = [*accumulate(reversed(x.shape[1:]), operator.mul, initial=1)][: x.dim()]
+    known = all(statically_known_true(a == b) for a, b in zip(x.stride(), steps[::-1], strict=True))
+    return x if known else x.clone(memory_format=torch.contiguous_format)
 
 
 def _picked(tensor: Tensor, index: Any) -> tuple[Tensor, Any]:
