@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from exporters.rewrites import Family
+from exporters.rewrites.control.sizes import is_open
 
 
 def _masked_select(x: Tensor, mask: Tensor) -> Tensor:
@@ -97,6 +98,19 @@ def _diagonal_scatter(
     return torch.where(on, values, x).movedim((-2, -1), (dim1, dim2))
 
 
+def _roll(x: Tensor, shifts: Sequence[Any], dims: Sequence[int] = ()) -> Any:
+    """By shifts that are sizes (`fftshift`), of which ONNX's translation makes attributes."""
+    if not dims or not any(map(is_open, shifts)):
+        return NotImplemented
+    if x.is_complex():
+        axes = [dim % x.dim() for dim in dims]
+        return torch.view_as_complex(torch.roll(torch.view_as_real(x), shifts, axes))
+    for shift, dim in zip(shifts, dims, strict=True):
+        places = torch.arange(x.shape[dim], device=x.device)
+        x = x.index_select(dim, (places - shift) % x.shape[dim])
+    return x
+
+
 def _decompositions() -> dict[object, Callable[..., Any]]:
     aten = torch.ops.aten
     return {
@@ -106,6 +120,7 @@ def _decompositions() -> dict[object, Callable[..., Any]]:
         aten.nonzero_static.default: _nonzero_static,
         aten.index_reduce.default: _index_reduce,
         aten.put.default: _put,
+        aten.roll.default: _roll,
         aten.diagonal_scatter.default: _diagonal_scatter,
         torch.ops.prims.view_of.default: lambda x: x.reshape(x.shape),
     }

@@ -1,15 +1,22 @@
 """Functions of the normal distribution: erfinv, erfcx, and through it log_ndtr; ndtri.
 
 ONNX has erf alone. torchlib's erfcx is exp(x^2) erfc(x), which is inf times zero above 10.
+
+And a distribution (torch.distributions.Normal) asks whether its parameters are what they may be,
+which a program that is traced cannot: while tracing it asks nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from math import inf, nan, pi
+from typing import Any
+from unittest import mock
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from exporters.rewrites import Family
 from exporters.rewrites.series import floating, polynomial
@@ -172,4 +179,8 @@ def _functions() -> dict[object, Callable[[Tensor], Tensor]]:
     }
 
 
-FAMILY = Family("probability", decompositions=_functions())
+def _tracing(_: nn.Module) -> AbstractContextManager[Any]:
+    return mock.patch.object(Distribution, "_validate_args", False)
+
+
+FAMILY = Family("probability", tracing=_tracing, decompositions=_functions())

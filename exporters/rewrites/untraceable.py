@@ -1,14 +1,16 @@
-"""Functions that look at values before they compute: torch.export cannot follow them.
+"""Functions that look at values or sizes before they compute: torch.export cannot follow them.
 
 cov asks whether its weights sum to zero, gaussian_nll_loss whether a variance is negative, lstsq
 whether to return residuals; torch.export stops at the question. Here they are formulas, without the
-question, that are called in their place while a model is traced.
+question, that are called in their place while a model is traced. Of the sizes in
+`torch.as_tensor([h, w])` it silently makes numbers (deformable attention divides by them).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import reduce
 from itertools import combinations, combinations_with_replacement
 from math import log, pi
 from typing import Any
@@ -16,10 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils import _pytree as pytree
 
 from exporters.rewrites import Family
 from exporters.rewrites.calls import replacing
-from exporters.rewrites.control.sizes import is_open
+from exporters.rewrites.control.sizes import as_tensor, is_open
 
 
 def _cov(
@@ -134,6 +137,31 @@ def _bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0) -> T
     return torch.zeros_like(counts, dtype=dtype).scatter_add(0, x, weights.to(dtype))
 
 
+def _fill_diagonal(x: Tensor, fill_value: float, wrap: bool = False) -> Tensor:
+    """In place, as where all indices are the same; wrapped only where the sizes are known."""
+    if wrap or not any(map(is_open, x.shape)):
+        return x.fill_diagonal_(fill_value, wrap)
+    places = torch.meshgrid(*map(torch.arange, x.shape), indexing="ij")
+    on = [places[0] == other for other in places[1:]]
+    return x.masked_fill_(torch.stack(on).all(0), fill_value)
+
+
+def _as_tensor(data: Any, dtype: torch.dtype | None = None, device: Any = None) -> Tensor:
+    if isinstance(data, Tensor) or not any(map(is_open, pytree.tree_leaves(data))):
+        return torch.as_tensor(data, dtype=dtype, device=device)
+    found = _stacked(data)
+    floating = found.is_floating_point()
+    return found.to(dtype or (torch.get_default_dtype() if floating else torch.int64))
+
+
+def _stacked(data: Any) -> Tensor:
+    if not isinstance(data, (list, tuple)):
+        return data if isinstance(data, Tensor) else as_tensor(data)
+    parts = [_stacked(part) for part in data]
+    dtype = reduce(torch.promote_types, (part.dtype for part in parts))
+    return torch.stack([part.to(dtype) for part in parts])
+
+
 _TABLE: dict[Any, Callable[..., Any]] = {
     torch.cov: _cov,
     Tensor.cov: _cov,
@@ -144,6 +172,8 @@ _TABLE: dict[Any, Callable[..., Any]] = {
     torch.combinations: _combinations,
     torch.allclose: _allclose,
     Tensor.allclose: _allclose,
+    torch.as_tensor: _as_tensor,
+    Tensor.fill_diagonal_: _fill_diagonal,
     torch.bincount: _bincount,
     Tensor.bincount: _bincount,
     torch.equal: _equal,

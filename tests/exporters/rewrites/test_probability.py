@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 import toolkit
 from exporters.rewrites.probability import FAMILY
+from tests.exporters.holding import holds
 
 aten = torch.ops.aten
 DOMAINS = {
@@ -41,3 +42,16 @@ def test_a_file_keeps_the_tail(tmp_path: Path) -> None:
     model = (Scaled(), "x: float32[n] in -2..40; where n = 1..9")
     found = toolkit.export(model, tmp_path / "m.onnx", exporters=["onnxport"], budget=2)
     assert found.report.holds
+
+
+class Acts(nn.Module):
+    """A policy: its distribution asks whether its parameters are what they may be."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        normal = torch.distributions.Normal(x[:, 0], x[:, 1].exp())
+        chosen = torch.distributions.Categorical(logits=x)
+        return normal.log_prob(x[:, 2]), normal.entropy(), chosen.probs, chosen.entropy()
+
+
+def test_distributions_are_not_asked_while_tracing(tmp_path: Path) -> None:
+    assert holds(Acts, "x: float32[n, 3] in -2..2; where n = 1..6", tmp_path / "model.onnx")

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.corpora.bends_layers import GraphAttention
@@ -78,3 +79,16 @@ def test_counts_up_to_a_size(tmp_path: Path) -> None:
         where nodes = 5..9, count = 1..9
     """
     assert holds(GraphAttention, signature, tmp_path / "model.onnx")
+
+
+class OfItsSize(nn.Module):
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        sizes = torch.as_tensor([[x.shape[1], x.shape[0]], [2, 3.5]], dtype=torch.float32)
+        whole = torch.as_tensor((x.shape[0], len(x) * 2))
+        alike = (x @ x.mT).fill_diagonal_(-torch.inf)
+        return sizes * x.mean(), whole, alike.softmax(-1)
+
+
+def test_sizes_stay_open(tmp_path: Path) -> None:
+    signature = "x: float32[n, m] in -2..2; where n = 2..6, m = 1..5"
+    assert holds(OfItsSize, signature, tmp_path / "model.onnx")
