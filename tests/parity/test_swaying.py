@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.parity.functions import Computes
+from tests.parity.functions import Computes, Function
 from toolkit.parity.cases import Case
 from toolkit.parity.judging import ILL_CONDITIONED, Judge
 from toolkit.parity.reference import Reference
@@ -21,15 +21,23 @@ def largest(x: np.ndarray) -> np.ndarray:
     return found
 
 
-class Judged:
-    """Of a candidate that picks one row where the original picks that of the largest sum."""
+def last(x: np.ndarray) -> np.ndarray:
+    found: np.ndarray = x[-1]
+    return found
 
-    def __init__(self) -> None:
+
+class Judged:
+    """Of a candidate that picks one row where the original picks that of the largest sum.
+
+    `exact`: what its graph does in float64.
+    """
+
+    def __init__(self, exact: Function = largest) -> None:
         self.asked = 0
         plain = Computes(SIGNATURE, self._counted)
         wide = Computes(SIGNATURE, lambda x: largest(x.astype(np.float64)))
         self.reference = Reference(plain, wide)
-        self.judge = Judge(self.reference, Tolerance())
+        self.judge = Judge(self.reference, Tolerance(), exact=Computes(SIGNATURE, exact))
 
     def _counted(self, x: np.ndarray) -> np.ndarray:
         self.asked += 1
@@ -52,6 +60,12 @@ def test_what_neighbours_sway_is_not_proven_either() -> None:
 
 def test_another_than_the_largest_differs() -> None:
     assert not Judged().of(APART, 0).holds
+
+
+def test_so_does_a_graph_that_picks_by_another_rule_where_two_are_equal() -> None:
+    ahead = np.array([[0.25, 0.25, 0.5], [0.5, 0.25, 0.25]], np.float32)
+    assert not Judged(exact=last).of(ahead, 1).holds
+    assert Judged().of(ahead, 1).holds
 
 
 def test_a_file_that_is_wrong_again_and_again_is_asked_about_no_more() -> None:

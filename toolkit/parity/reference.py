@@ -24,6 +24,7 @@ from toolkit.parity.valid import kept, valid
 from toolkit.parity.verdict import spread, unsettled
 from toolkit.plugins import Session
 from toolkit.signature import Signature
+from toolkit.ties import first_of_equals
 
 Arrays = Mapping[str, np.ndarray]
 Moving = Callable[[float, np.random.Generator, int], AbstractContextManager[None]]
@@ -182,6 +183,11 @@ class Reference:
             return self.kept(self._deep().run(feeds), feeds)
         except OnnxportError:
             return None
+
+    def of_first(self, feeds: Arrays) -> Arrays | None:
+        """The truth where of equal numbers the first is taken; None where there is no truth."""
+        with first_of_equals():
+            return self._run_exact(feeds)
 
     def terms(self, feeds: Arrays) -> int:
         """The most numbers that are added up to one: of an input, or along an axis of a weight."""

@@ -1,0 +1,42 @@
+"""PyTorch's topk with ties as ONNX has them: of equal numbers the first comes first.
+
+PyTorch does not say which of them it takes, and on CPUs it may be any. Its sorts are stable there,
+and its argmax takes the first.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+
+def first_of_equals() -> AbstractContextManager[Any]:
+    """While it is entered, topk in this thread is the front of a stable sort."""
+    torch: Any = sys.modules.get("torch")
+    if torch is None:
+        return nullcontext()
+    overrides: Any = sys.modules["torch.overrides"]
+
+    class First(overrides.TorchFunctionMode):  # type: ignore[misc]  # torch is not imported here
+        def __torch_function__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            if func in (torch.topk, torch.Tensor.topk) and not (kwargs or {}).get("out"):
+                return _front(torch, *args, **(kwargs or {}))
+            return func(*args, **(kwargs or {}))
+
+    found: AbstractContextManager[Any] = First()
+    return found
+
+
+def _front(
+    torch: Any,
+    x: Any,
+    k: int,
+    dim: int = -1,
+    largest: bool = True,
+    sorted: bool = True,  # noqa: A002
+) -> Any:
+    values, places = torch.sort(x, dim=dim, descending=largest, stable=True)
+    return torch.return_types.topk((values.narrow(dim, 0, k), places.narrow(dim, 0, k)))
