@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from exporters.rewrites import Family
 from exporters.rewrites.calls import replacing
+from exporters.rewrites.pooling import each, gathered
 
 Size = int | SymInt
 
@@ -31,7 +32,7 @@ def convolved(
         count = (x.shape[at] - apart * (length - 1) - 1) // step + 1
         first = torch.arange(count)
         places = apart * torch.arange(length)[:, None] + step * first
-        x = x.index_select(at, places.flatten()).unflatten(at, places.shape)
+        x = gathered(x, at, places)
     ends = range(3, x.dim(), 2)
     out = [x.shape[at] for at in ends]
     x = x.permute(0, 1, *(at - 1 for at in ends), *ends)
@@ -55,10 +56,10 @@ def _forward(axes: int) -> Callable[..., Tensor]:
         if isinstance(groups, int):
             found: Tensor = own(input, weight, bias, stride, padding, dilation, groups)
             return found
-        dilations = _each(dilation, axes)
+        dilations = each(dilation, axes)
         sides = _sides(padding, weight.shape[2:], dilations)
         x = functional.pad(input, sides)
-        return _biased(convolved(x, weight, _each(stride, axes), dilations, groups), bias)
+        return _biased(convolved(x, weight, each(stride, axes), dilations, groups), bias)
 
     return convolve
 
@@ -81,13 +82,13 @@ def _transposed(axes: int) -> Callable[..., Tensor]:
             rest = (stride, padding, output_padding, groups, dilation)
             found: Tensor = own(input, weight, bias, *rest)
             return found
-        strides, dilations = _each(stride, axes), _each(dilation, axes)
+        strides, dilations = each(stride, axes), each(dilation, axes)
         numbers = zip(
             weight.shape[2:],
             strides,
             dilations,
-            _each(padding, axes),
-            _each(output_padding, axes),
+            each(padding, axes),
+            each(output_padding, axes),
             strict=True,
         )
         x = input
@@ -118,17 +119,12 @@ def _sides(padding: Any, kernel: Sequence[int], dilations: Sequence[int]) -> lis
         total = [d * (k - 1) for k, d in zip(kernel, dilations, strict=True)]
         pairs = [(n // 2, n - n // 2) for n in total]
     else:
-        pairs = [(n, n) for n in _each(0 if padding == "valid" else padding, len(kernel))]
+        pairs = [(n, n) for n in each(0 if padding == "valid" else padding, len(kernel))]
     return [side for pair in reversed(pairs) for side in pair]
 
 
 def _biased(x: Tensor, bias: Tensor | None) -> Tensor:
     return x if bias is None else x + bias.reshape(-1, *[1] * (x.dim() - 2))
-
-
-def _each(numbers: Any, axes: int) -> list[int]:
-    given = [numbers] if isinstance(numbers, int) else list(numbers)
-    return given * axes if len(given) == 1 else given
 
 
 _CALLS = {

@@ -57,10 +57,10 @@ def _longest(size: Size, count: Size) -> Size:
     return (size + count - 1) // count + 1
 
 
-def _gathered(x: Tensor, axis: int, found: Windows) -> Tensor:
-    """The axis made two: windows, and positions in them."""
-    chosen = x.index_select(axis, found.positions.flatten())
-    return torch.unflatten(chosen, axis, found.positions.shape)
+def gathered(x: Tensor, axis: int, positions: Tensor) -> Tensor:
+    """The axis made as many as `positions` has: windows, and what is in them."""
+    chosen = x.index_select(axis, positions.flatten())
+    return torch.unflatten(chosen, axis, positions.shape)
 
 
 def adaptive_average(x: Tensor, output_size: Sequence[Size]) -> Tensor:
@@ -93,7 +93,9 @@ def _average_along(x: Tensor, axis: int, size: Size, count: Size) -> Tensor:
     found = windows(size, count)
     counts = _up_to(found.positions.shape[1]) < found.lengths[:, None]
     after = [1] * (-axis - 1)
-    values = torch.where(counts.reshape(*counts.shape, *after), _gathered(x, axis, found), 0.0)
+    values = torch.where(
+        counts.reshape(*counts.shape, *after), gathered(x, axis, found.positions), 0.0
+    )
     return values.sum(axis) / found.lengths.to(x.dtype).reshape(-1, *after)
 
 
@@ -105,7 +107,7 @@ def adaptive_maximum(x: Tensor, output_size: Sequence[Size]) -> tuple[Tensor, Te
     for number, (size, count) in enumerate(zip(sizes, output_size, strict=True)):
         found = windows(size, count)
         # Axes pooled so far are [windows, positions] each.
-        x = _gathered(x, number - axes, found)
+        x = gathered(x, number - axes, found.positions)
         own = found.positions.reshape(*found.positions.shape, *[1] * 2 * (axes - number - 1))
         places = places * size + own
     order = [*range(x.dim() - 2 * axes), *range(-2 * axes, 0, 2), *range(1 - 2 * axes, 0, 2)]
@@ -128,8 +130,8 @@ def average_by(
     """Average pooling whose sums are divided by a number that is given; any other is left alone."""
     if divisor_override is None:
         return NotImplemented  # type: ignore[no-any-return]  # mypy knows it of operators only
-    kernel, pads = _each(kernel_size, axes), _each(padding, axes)
-    strides = _each(stride, axes) if stride else kernel
+    kernel, pads = each(kernel_size, axes), each(padding, axes)
+    strides = each(stride, axes) if stride else kernel
     more = [step - 1 if ceil_mode else 0 for step in strides]
     sides = [side for pad, m in zip(pads[::-1], more[::-1], strict=True) for side in (pad, pad + m)]
     sums = _AVERAGES[axes](functional.pad(x, sides), kernel, strides) * math.prod(kernel)
@@ -140,8 +142,10 @@ def average_by(
     return sums / divisor_override
 
 
-def _each(numbers: Sequence[int], axes: int) -> list[int]:
-    return [*numbers] * axes if len(numbers) == 1 else [*numbers]
+def each(numbers: int | Sequence[int], axes: int) -> list[int]:
+    """A number for each axis, where one may stand for all."""
+    given = [numbers] if isinstance(numbers, int) else [*numbers]
+    return given * axes if len(given) == 1 else given
 
 
 _AVERAGES: dict[int, Callable[..., Tensor]] = {

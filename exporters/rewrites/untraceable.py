@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from functools import reduce
 from itertools import combinations, combinations_with_replacement
 from math import log, pi
 from typing import Any
@@ -22,7 +21,7 @@ from torch.utils import _pytree as pytree
 
 from exporters.rewrites import Family
 from exporters.rewrites.calls import replacing
-from exporters.rewrites.control.sizes import as_tensor, is_open
+from exporters.rewrites.control.sizes import as_tensor, is_open, stacked
 
 
 def _cov(
@@ -149,17 +148,15 @@ def _fill_diagonal(x: Tensor, fill_value: float, wrap: bool = False) -> Tensor:
 def _as_tensor(data: Any, dtype: torch.dtype | None = None, device: Any = None) -> Tensor:
     if isinstance(data, Tensor) or not any(map(is_open, pytree.tree_leaves(data))):
         return torch.as_tensor(data, dtype=dtype, device=device)
-    found = _stacked(data)
+    found = _nested(data)
     floating = found.is_floating_point()
     return found.to(dtype or (torch.get_default_dtype() if floating else torch.int64))
 
 
-def _stacked(data: Any) -> Tensor:
-    if not isinstance(data, (list, tuple)):
-        return data if isinstance(data, Tensor) else as_tensor(data)
-    parts = [_stacked(part) for part in data]
-    dtype = reduce(torch.promote_types, (part.dtype for part in parts))
-    return torch.stack([part.to(dtype) for part in parts])
+def _nested(data: Any) -> Tensor:
+    if isinstance(data, (list, tuple)):
+        return stacked([_nested(part) for part in data])
+    return data if isinstance(data, Tensor) else as_tensor(data)
 
 
 _TABLE: dict[Any, Callable[..., Any]] = {

@@ -6,10 +6,8 @@ with other tensors in their places.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import accumulate
 from typing import Any, NamedTuple
 
 import torch
@@ -26,7 +24,7 @@ from torch.overrides import TorchFunctionMode, _pop_mode_temporarily
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import _disable_current_modes
 
-from exporters.rewrites.control.sizes import as_tensor, is_traced
+from exporters.rewrites.control.sizes import as_tensor, in_rows, is_traced
 from exporters.rewrites.control.variables import Variables
 
 _MOST_CONSTANTS = 64
@@ -62,7 +60,7 @@ class _Indexing(TorchFunctionMode):
         elif function is Tensor.__getitem__:
             arguments = _picked(*arguments)
         elif function in _MATMUL:
-            arguments = tuple(_in_rows(a) for a in arguments)
+            arguments = tuple(_laid_out(a) for a in arguments)
         elif function in (torch.tensor, torch.as_tensor) and _is_small(arguments, keywords):
             return _spelled_out(lambda: function(*arguments, **keywords))
         function, arguments, keywords = self._handler._override(function, arguments, keywords)
@@ -104,12 +102,12 @@ class _Watch(_Indexing):
         self._own |= nested._own
 
 
-def _in_rows(x: Any) -> Any:
+def _laid_out(x: Any) -> Any:
     """A copy that lies in memory row by row, of what may not: every other row of a tensor."""
     if not isinstance(x, Tensor):
         return x
-    steps = [*accumulate(reversed(x.shape[1:]), operator.mul, initial=1)][: x.dim()]
-    known = all(statically_known_true(a == b) for a, b in zip(x.stride(), steps[::-1], strict=True))
+    strides = zip(x.stride(), in_rows(x.shape), strict=True)
+    known = all(statically_known_true(a == b) for a, b in strides)
     return x if known else x.clone(memory_format=torch.contiguous_format)
 
 

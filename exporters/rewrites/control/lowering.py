@@ -9,17 +9,17 @@ product has Max(1, n) where it looks for n (MobileViT resizes what is no multipl
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from itertools import accumulate
 from typing import Any
 from unittest import mock
 
 import torch
 from torch import Tensor
 from torch.onnx._internal.exporter._torchlib.ops import hop
+
+from exporters.rewrites.control.sizes import in_rows
 
 
 @contextmanager
@@ -50,6 +50,5 @@ def _plain(value: Any) -> Any:
     """The shape of a tensor, with the strides of one that lies in memory row by row."""
     if not isinstance(value, Tensor):
         return value
-    steps = [*accumulate(reversed(value.shape[1:]), operator.mul, initial=1)]
-    strides = steps[::-1] if value.dim() else []
+    strides = in_rows(value.shape)
     return torch.empty_strided(value.shape, strides, dtype=value.dtype, device=value.device)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import reduce
 from typing import Any, NoReturn
 
-import torch
 from torch import Tensor
 
 from exporters.rewrites.control.branches import Irreconcilable
-from exporters.rewrites.control.sizes import as_tensor, is_number
+from exporters.rewrites.control.sizes import is_number, stacked
 from exporters.rewrites.control.variables import Variables
 
 
@@ -35,7 +33,6 @@ class Recorder(list[Any]):
 
     def __init__(self, own: list[Any]) -> None:
         super().__init__(own)
-        self.own = own
         self.given: list[Any] = []
         self.in_front = False
         """Is it given to the front of the list, and not to its end?"""
@@ -49,11 +46,10 @@ class Recorder(list[Any]):
             raise Irreconcilable("it reads the list that it appends to")
         if not all(isinstance(item, Tensor) or is_number(item) for item in self.given):
             raise Irreconcilable("a step appends other than tensors and numbers to a list")
-        items = [item if isinstance(item, Tensor) else as_tensor(item) for item in self.given]
-        if any(item.shape != items[0].shape for item in items):
+        shapes = [item.shape if isinstance(item, Tensor) else () for item in self.given]
+        if any(shape != shapes[0] for shape in shapes):
             raise Irreconcilable("a step appends tensors of several shapes to a list")
-        dtype = reduce(torch.promote_types, (item.dtype for item in items))
-        return torch.stack([item.to(dtype) for item in items])
+        return stacked(self.given)
 
     def append(self, item: Any) -> None:
         self.given.append(item)
@@ -75,8 +71,9 @@ class Recorder(list[Any]):
         if index == -1 and not self.in_front:
             if self.given:
                 return self.given[-1]
-            if len(self.own) and isinstance(self.own[-1], Tensor):
-                return self.last() if self.last else self.own[-1]
+            before = super().__getitem__(-1) if super().__len__() else None
+            if isinstance(before, Tensor):
+                return self.last() if self.last else before
         self.was_read = True
         return super().__getitem__(index)
 

@@ -7,8 +7,10 @@ declared. Here a comparison is decided over the declared range, or left open.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from itertools import accumulate
 from typing import Any
 
 import sympy
@@ -119,6 +121,19 @@ def as_tensor(number: Any) -> Tensor:
         number = int(number)
     whole = isinstance(number, (int, SymInt))
     return torch.scalar_tensor(number, dtype=torch.int64 if whole else torch.float64)
+
+
+def stacked(items: Sequence[Any]) -> Tensor:
+    """Tensors of one shape, or numbers, along a new first axis, in the dtype that holds all."""
+    tensors = [item if isinstance(item, Tensor) else as_tensor(item) for item in items]
+    dtype = reduce(torch.promote_types, (one.dtype for one in tensors))
+    return torch.stack([one.to(dtype) for one in tensors])
+
+
+def in_rows(shape: Sequence[Any]) -> list[Any]:
+    """The strides of a tensor that lies in memory row by row."""
+    steps = [*accumulate(reversed(shape[1:]), operator.mul, initial=1)]
+    return steps[::-1] if len(shape) else []
 
 
 def is_number(value: Any) -> bool:

@@ -16,7 +16,7 @@ from exporters.rewrites.control.branches import Irreconcilable, refuse_shared
 from exporters.rewrites.control.capture import Inside, Operands, explore, shape_env
 from exporters.rewrites.control.effects import held_by
 from exporters.rewrites.control.recorder import Recorder, recording
-from exporters.rewrites.control.sizes import as_tensor, is_of_value
+from exporters.rewrites.control.sizes import is_of_value, stacked
 from exporters.rewrites.control.slots import Slot
 from exporters.rewrites.control.stacked import Stacked
 from exporters.rewrites.control.variables import Variables
@@ -189,8 +189,7 @@ class _Subgraph:
             _, first = self._apart(name)
             if len(first) != len(row):
                 raise Irreconcilable("its first step appends other than the rest")
-            items = [item if isinstance(item, Tensor) else as_tensor(item) for item in first]
-            own = torch.stack([item.to(row.dtype) for item in items])
+            own = stacked(first).to(row.dtype)
             rows = torch.index_copy(rows, 0, torch.zeros(1, dtype=torch.int64), own.unsqueeze(0))
         return rows
 
