@@ -154,6 +154,16 @@ def test_a_size_that_grows_slowly_is_not_taken_for_fixed() -> None:
     assert outputs(lambda x: x[:, ::64], sizes) == ["output: float32[batch, output_1]"]
 
 
+def test_what_falls_out_only_where_two_rows_are_the_same_is_no_fixed_size() -> None:
+    def first_of_each(x: Tensor) -> Tensor:
+        same = (x[:, None] == x).all(-1).triu(1).any(0)
+        return x[~same]
+
+    assert outputs(first_of_each, "x: float32[n, 4] in 0..1; where n = 1..9") == [
+        "output: float32[output_0, 4]"
+    ]
+
+
 def test_a_declared_output_keeps_its_name_and_the_names_of_its_sizes() -> None:
     declared = "-> doubled: float32[rows, 4]"
     assert outputs(lambda x: torch.cat([x, x]), f"{BATCH}; {declared}") == [declared[3:]]

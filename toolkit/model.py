@@ -8,7 +8,7 @@ Where it comes from is `toolkit.source`'s business; running it is the runtimes'.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ from toolkit.examples import Feeds
 from toolkit.kept import kept
 from toolkit.signature import Signature, TensorSpec
 from toolkit.structure import flatten
+from toolkit.trials import ByValues, Trial, further_trials, trials
 from toolkit.uncompiled import uncompiled
 
 
@@ -137,11 +138,17 @@ def observed(model: LoadedModel) -> LoadedModel:
     reset = model.reset or kept(model.module).put_back
     left_out: list[str] = []
     try:
-        runs = [Run(at, *_try_out(model, call, feeds, left_out)) for at, feeds in _trials(model)]
+        tried = _trials(model.signature, model.examples)
+        with ByValues() as by_values:
+            runs = [Run(at, *_try_out(model, call, feeds, left_out)) for at, feeds in tried]
     except InputError as error:
         if model.graded or _UNGRADED not in str(error.__cause__):
             raise
         return observed(replace(model, graded=True))
+    if by_values.seen and not model.signature.from_data:
+        for at, feeds in further_trials(model.signature):
+            with suppress(InputError):  # its check says which values it refuses
+                runs.append(Run(at, *_try_out(model, call, feeds, left_out)))
     found, declared = runs[0].names, model.signature.outputs
     for run in runs[1:]:
         _require_same(found, run.names)
@@ -201,31 +208,11 @@ _TRIED = 8
 """Examples that are tried at most before anything is known of the outputs."""
 
 
-def _trials(model: LoadedModel) -> list[tuple[Mapping[str, int], Feeds]]:
-    if model.signature.from_data:
-        examples.require_given(model.signature, model.examples)
-        return [(model.signature.validate(f), f) for f in model.examples[:_TRIED]]
-    first = examples.example_sizes(model.signature)
-    second = _other_sizes(model.signature, first)
-    # Zeros once: the size of an output may depend on the values (nonzero, masked_select).
-    runs = [(first, "uniform"), (second, "zeros")]
-    runs += [(at, "uniform") for at in _mixed(first, second)]
-    low = {d.name: d.low for d in model.signature.dims}
-    if low not in (first, second):  # windows of 2 fit as often in 5 as in 4
-        runs.append((low, "uniform"))
-    return [
-        (at, examples.feeds(model.signature, at, fill, np.random.default_rng(0)))
-        for at, fill in runs
-    ]
-
-
-def _mixed(first: Mapping[str, int], second: Mapping[str, int]) -> Iterator[dict[str, int]]:
-    """Between the two, so that any two dimensions once differ in whose size they take.
-
-    3 + 5 tokens are 8 and so are 6 + 2: of two runs alone that size would look fixed.
-    """
-    for bit in range((len(first) - 1).bit_length()):
-        yield {name: (first, second)[n >> bit & 1][name] for n, name in enumerate(first)}
+def _trials(signature: Signature, given: Sequence[Feeds]) -> Iterator[Trial]:
+    if not signature.from_data:
+        return trials(signature)
+    examples.require_given(signature, given)
+    return ((signature.validate(f), f) for f in given[:_TRIED])
 
 
 def _keeps(shape: tuple[int | str, ...], number: int, runs: Sequence[Run]) -> bool:
@@ -238,22 +225,6 @@ def _keeps(shape: tuple[int | str, ...], number: int, runs: Sequence[Run]) -> bo
         )
         for run in runs
     )
-
-
-def _other_sizes(signature: Signature, first: Mapping[str, int]) -> dict[str, int]:
-    """Sizes that differ from `first` in every dimension that can vary, however narrow its range.
-
-    Where there is room they are far away: 1367 samples may make as many frames as 1361.
-    """
-    second = examples.example_sizes(signature, avoid=first.values())
-    for dim in signature.dims:
-        far, taken = dim.snap(4 * first[dim.name] + 3), {**second, dim.name: 0}
-        if 2 * max(first[dim.name], 8) < far and far not in {*first.values(), *taken.values()}:
-            second[dim.name] = far
-        if second[dim.name] == first[dim.name]:
-            others = (n for n in reversed(dim.legal) if n and n != first[dim.name])
-            second[dim.name] = next(others, first[dim.name])
-    return second
 
 
 def _try_out(

@@ -7,15 +7,22 @@ and its argmax takes the first.
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
-def first_of_equals() -> AbstractContextManager[Any]:
-    """While it is entered, topk in this thread is the front of a stable sort."""
+@contextmanager
+def first_of_equals() -> Iterator[list[str]]:
+    """While it is entered, topk in this thread is the front of a stable sort.
+
+    Yields the calls of it since.
+    """
+    asked: list[str] = []
     torch: Any = sys.modules.get("torch")
     if torch is None:
-        return nullcontext()
+        yield asked
+        return
     overrides: Any = sys.modules["torch.overrides"]
 
     class First(overrides.TorchFunctionMode):  # type: ignore[misc]  # torch is not imported here
@@ -23,11 +30,12 @@ def first_of_equals() -> AbstractContextManager[Any]:
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
             if func in (torch.topk, torch.Tensor.topk) and not (kwargs or {}).get("out"):
+                asked.append(func.__name__)
                 return _front(torch, *args, **(kwargs or {}))
             return func(*args, **(kwargs or {}))
 
-    found: AbstractContextManager[Any] = First()
-    return found
+    with First():
+        yield asked
 
 
 def _front(

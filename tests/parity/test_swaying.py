@@ -75,3 +75,54 @@ def test_a_file_that_is_wrong_again_and_again_is_asked_about_no_more() -> None:
     asked = judged.asked
     assert not judged.of(APART, 0).holds
     assert judged.asked - asked < 4  # what is expected, and no neighbour
+
+
+def thirds(x: np.ndarray) -> np.ndarray:
+    third = x.astype(np.float64) / 3
+    found: np.ndarray = x[(third[:, 0] + third[:, 1] + third[:, 2]).argmax()]
+    return found
+
+
+def thirds_from_the_right(x: np.ndarray) -> np.ndarray:
+    return thirds(x[:, ::-1])[::-1]
+
+
+def of_thirds(graph: Function | None = None) -> CaseResult:
+    """Of two rows of the same numbers, whose sums float64 rounds apart, each way another.
+
+    Without a graph of its own it is one that always takes the row that the original does not.
+    """
+    rng = np.random.default_rng(0)
+    rows = (rng.random(3).astype(np.float32) for _ in range(100))
+    pairs = (np.array([row, row[::-1]]) for row in rows)
+    x = next(x for x in pairs if (thirds(x) != thirds_from_the_right(x)).any())
+    reference = Reference(Computes(SIGNATURE, thirds), Computes(SIGNATURE, thirds))
+    expected = reference.expect({"x": x})
+    (other,) = (n for n, row in enumerate(x) if (row != expected.plain["y"]).any())
+    exact = Computes(SIGNATURE, graph or (lambda x: np.asarray(x[other])))
+    judge = Judge(reference, Tolerance(), exact=exact)
+    return judge(Case((("n", 2),), "uniform", 0), {"x": x}, expected, {"y": x[other]})
+
+
+def test_float64_rounds_as_well() -> None:
+    assert of_thirds(thirds_from_the_right).excused == ILL_CONDITIONED
+
+
+def test_what_is_no_choice_there_is_wrong() -> None:
+    assert not of_thirds().holds
+
+
+def test_zero_is_no_tie_by_chance() -> None:
+    """A `>` that has become a `>=`: at 0 it is wrong, though an ulp sways it."""
+
+    def positive(x: np.ndarray) -> np.ndarray:
+        return np.where(x.sum() > 0, x + 1, x - 1)
+
+    def or_zero(x: np.ndarray) -> np.ndarray:
+        return np.where(x.sum() >= 0, x + 1, x - 1)
+
+    reference = Reference(Computes(SIGNATURE, positive), Computes(SIGNATURE, positive))
+    judge = Judge(reference, Tolerance(), exact=Computes(SIGNATURE, or_zero))
+    feeds = {"x": np.zeros((2, 3), np.float32)}
+    case = Case((("n", 2),), "zeros", 0)
+    assert not judge(case, feeds, reference.expect(feeds), {"y": or_zero(feeds["x"])}).holds

@@ -39,6 +39,9 @@ _SPARSE = 8
 _TIE_DRAWS = 64
 """Neighbours that are asked for the order of equal numbers: one pair in 100 million stays."""
 
+_FAR = 256.0
+"""Ulps within which equal numbers are moved apart."""
+
 _FEW_DRAWS, _LIGHT = 4, 1 << 20
 """As many of a model that has more numbers than this."""
 
@@ -124,6 +127,7 @@ class Reference:
         """Fills on which it does not come to an end; see `toolkit.parity.ending`."""
         self._moving, self._draws = moving, draws
         self._deep = deep
+        self._picks = True
         self.weights = weights
         """The original's weights by name, read when they are asked for."""
         self.settings: Callable[[], Sequence[Setting]] = tuple
@@ -184,10 +188,18 @@ class Reference:
         except OnnxportError:
             return None
 
-    def of_first(self, feeds: Arrays) -> Arrays | None:
-        """The truth where of equal numbers the first is taken; None where there is no truth."""
-        with first_of_equals():
-            return self._run_exact(feeds)
+    def of_first(self, feeds: Arrays) -> Expectation | None:
+        """What is expected where topk takes the first of equal numbers.
+
+        None where it cannot be asked, or does not use topk: then it is asked no more.
+        """
+        if not self._picks:
+            return None
+        with suppress(OnnxportError), first_of_equals() as asked:
+            expected = self.expect_once(feeds)
+            self._picks = bool(asked)
+            return expected if asked else None
+        return None
 
     def terms(self, feeds: Arrays) -> int:
         """The most numbers that are added up to one: of an input, or along an axis of a weight."""
@@ -305,6 +317,14 @@ class Reference:
                     return moved
         return {}
 
+    def untied(self, feeds: Arrays, seed: int) -> Iterator[Arrays]:
+        """Neighbours in which no two numbers are equal that are it by chance: each is moved by a
+        part of its own of 256 ulps, and 0 stays 0."""
+        floats = {s.name for s in self.signature.inputs if s.is_float}
+        for draw in range(self._draws):
+            rng = np.random.default_rng([seed, draw])
+            yield {n: _parted(a, _FAR, rng) if n in floats else a for n, a in feeds.items()}
+
     def _until(self, end: float, draws: Iterator[_Drawn], least: int) -> Iterator[_Drawn]:
         """All that are drawn; after `end` the first few, and a note says so."""
         for made in count():
@@ -411,6 +431,13 @@ def _nudged(array: np.ndarray, ulps: float, rng: np.random.Generator) -> np.ndar
     step = np.where(wide == 0.0, usual or 1.0, size) * ulps * epsilon(str(array.dtype))
     signs = rng.integers(0, 2, array.shape) * 2 - 1
     return np.asarray(wide + signs * step).astype(array.dtype)
+
+
+def _parted(array: np.ndarray, ulps: float, rng: np.random.Generator) -> np.ndarray:
+    """Each number but 0 moved by another part of so many ulps, up or down."""
+    far = ulps * epsilon(str(array.dtype))
+    moved = array.astype(np.float64) * (1.0 + far * rng.uniform(-1.0, 1.0, array.shape))
+    return moved.astype(array.dtype)
 
 
 def _scaled(array: np.ndarray, ulps: float) -> np.ndarray:
