@@ -38,8 +38,8 @@ def further_trials(signature: Signature) -> Iterator[Trial]:
     """Values of every kind, and the same row again and again: of boxes all may be kept until two of
     them are the same."""
     first = examples.example_sizes(signature)
-    for at in (first, _other_sizes(signature, first)):
-        yield from (_drawn(signature, at, fill) for fill in examples.FILLS)
+    for number, at in enumerate((first, _other_sizes(signature, first)), 1):
+        yield from (_drawn(signature, at, fill, number) for fill in examples.FILLS)
         yield from ((at, _repeated(signature, at, seed)) for seed in range(_REPEATED))
 
 
@@ -71,8 +71,8 @@ class ByValues(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def _drawn(signature: Signature, at: Mapping[str, int], fill: str) -> Trial:
-    return at, examples.feeds(signature, at, fill, np.random.default_rng(0))
+def _drawn(signature: Signature, at: Mapping[str, int], fill: str, seed: int = 0) -> Trial:
+    return at, examples.feeds(signature, at, fill, np.random.default_rng(seed))
 
 
 def _mixed(first: Mapping[str, int], second: Mapping[str, int]) -> Iterator[dict[str, int]]:

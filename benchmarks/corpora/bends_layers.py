@@ -309,3 +309,59 @@ class MergesTokens(nn.Module):
         added = even.gather(-2, merged.expand(batch, count, width))
         places = into.expand(batch, count, width)
         return torch.cat([kept, x[:, 1::2].scatter_reduce(-2, places, added, "mean")], 1)
+
+
+@bend("boxes: float32[n, 4] in 0..9; scores: float32[n] in 0..1; where n = 1..9")
+class SuppressesByHand(nn.Module):
+    """Non-maximum suppression as it is written without torchvision: boxes (x, y, width, height)."""
+
+    def forward(self, boxes: Tensor, scores: Tensor) -> Tensor:
+        left, top = boxes[:, 0], boxes[:, 1]
+        right, bottom = left + boxes[:, 2], top + boxes[:, 3]
+        areas = (right - left) * (bottom - top)
+        order = scores.argsort(descending=True)
+        keep = torch.ones(len(boxes), dtype=torch.bool)
+        for i in range(len(boxes)):
+            best = order[i]
+            if not keep[best]:
+                continue
+            rest = order[i + 1 :]
+            wide = (torch.min(right[best], right[rest]) - torch.max(left[best], left[rest])).clamp(
+                0
+            )
+            high = (torch.min(bottom[best], bottom[rest]) - torch.max(top[best], top[rest])).clamp(
+                0
+            )
+            shared = wide * high
+            keep[rest[shared / (areas[best] + areas[rest] - shared + 1e-6) > 0.5]] = False
+        return boxes[keep]
+
+
+@bend("memory: float32[batch, t, 8] in -2..2; where batch = 1..3, t = 2..8")
+class WritesFrames(nn.Module):
+    """Tacotron's decoder: frames in a list, until all of a batch are done."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell, self.query = nn.LSTMCell(4 + 8, 8), nn.Linear(8, 8)
+        self.place = nn.Conv1d(1, 8, 3, padding=1)
+        self.energy, self.frame, self.gate = nn.Linear(8, 1), nn.Linear(16, 4), nn.Linear(16, 1)
+
+    def forward(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        batch, length, _ = memory.shape
+        hidden = state = context = memory.new_zeros(batch, 8)
+        weights, frame = memory.new_zeros(batch, length), memory.new_zeros(batch, 4)
+        frames, looked_at = [], []
+        for _ in range(12):
+            hidden, state = self.cell(torch.cat([frame, context], -1), (hidden, state))
+            places = self.place(weights[:, None]).transpose(1, 2)
+            energies = self.energy(torch.tanh(self.query(hidden)[:, None] + places + memory))
+            weights = torch.softmax(energies.squeeze(-1), 1)
+            context = (weights[:, None] @ memory).squeeze(1)
+            found = torch.cat([hidden, context], -1)
+            frame = self.frame(found)
+            frames.append(frame)
+            looked_at += [weights]
+            if torch.sigmoid(self.gate(found)).min() > 0.5:
+                break
+        return torch.stack(frames, 1), torch.stack(looked_at, 1)

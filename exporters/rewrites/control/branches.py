@@ -17,6 +17,8 @@ from torch.utils import _pytree as pytree
 from exporters.rewrites.control.agreeing import covers, expression, formula, plainest, recorded
 from exporters.rewrites.control.capture import Explored, Operands, explore
 from exporters.rewrites.control.effects import held_by, restored
+from exporters.rewrites.control.irreconcilable import Irreconcilable
+from exporters.rewrites.control.recorder import Both, Given, Recorder, apart, both_ways
 from exporters.rewrites.control.sizes import (
     Open,
     as_tensor,
@@ -30,10 +32,6 @@ from toolkit.errors import ExportRefused
 
 Way = Callable[[], Any]
 _RESULT = "the result"
-
-
-class Irreconcilable(Exception):
-    """Why two ways, or a loop's steps, cannot be one subgraph."""
 
 
 def branch(test: Any, true: Way, false: Way, names: Sequence[str]) -> None:
@@ -181,15 +179,23 @@ def _subgraph(test: Open, ways: tuple[Way, Way], names: Sequence[str], *, return
 
 def _merged(test: Open, ways: tuple[Way, Way], variables: Variables, *, returns: bool) -> Any:
     before = variables.read()
-    found, ends = zip(*(_tried(way, variables, before) for way in ways), strict=True)
+    recorders = [r for r in variables.in_reach().values() if isinstance(r, Recorder)]
+    tried = [_tried(way, variables, before, recorders) for way in ways]
+    found, ends, given = zip(*tried, strict=True)
+    lists = [both_ways(*of_one) for of_one in zip(recorders, *given, strict=True)]
     if returns:
         ends = tuple({_RESULT: f.result} for f in found)
     one, other = ends
     plan = {name: _plan(name, one[name], other[name], test) for name in one if name in other}
-    if any(leaf.kind for leaves, _ in plan.values() for leaf in leaves) or any(
-        f.written for f in found
+    gives = [both for both in lists if both]
+    if gives and returns:
+        raise Irreconcilable("it changes a list")
+    if (
+        gives
+        or any(leaf.kind for leaves, _ in plan.values() for leaf in leaves)
+        or any(f.written for f in found)
     ):
-        values = _cond(test, ways, variables, plan, found, returns=returns)
+        values = _cond(test, ways, variables, plan, found, gives, returns=returns)
         values = {name: _sized(value, plan[name][0], test) for name, value in values.items()}
     else:
         values = {n: pytree.tree_unflatten([x.value for x in ls], s) for n, (ls, s) in plan.items()}
@@ -201,12 +207,13 @@ def _merged(test: Open, ways: tuple[Way, Way], variables: Variables, *, returns:
 
 
 def _tried(
-    way: Way, variables: Variables, before: dict[str, Any]
-) -> tuple[Explored, dict[str, Any]]:
-    """One way on shapes alone: what it used, and the variables after it."""
-    held = held_by(list(variables.in_reach().values()))
+    way: Way, variables: Variables, before: dict[str, Any], recorders: Sequence[Recorder]
+) -> tuple[Explored, dict[str, Any], list[Given | None]]:
+    """One way on shapes alone: what it used, the variables after it, and what it gives lists."""
+    held = held_by([v for v in variables.in_reach().values() if not isinstance(v, Recorder)])
     try:
-        found = explore(lambda: _and_variables(way, variables))
+        with apart(recorders):
+            found = explore(lambda: _and_variables(way, variables, recorders))
     except ExportRefused:
         raise
     except Exception as error:
@@ -217,12 +224,15 @@ def _tried(
         variables.write(before)
     if held.put_back():
         raise Irreconcilable("it changes a list, a dict or an attribute")
-    return found._replace(result=found.result[0]), after
+    result, _, given = found.result
+    return found._replace(result=result), after, given
 
 
-def _and_variables(way: Way, variables: Variables) -> tuple[Any, dict[str, Any]]:
+def _and_variables(
+    way: Way, variables: Variables, recorders: Sequence[Recorder]
+) -> tuple[Any, dict[str, Any], list[Given | None]]:
     result = way()
-    return result, variables.read()
+    return result, variables.read(), [r.way() for r in recorders]
 
 
 def _sized(value: Any, leaves: Sequence[_Leaf], test: Open) -> Any:
@@ -310,6 +320,7 @@ def _cond(
     variables: Variables,
     plan: dict[str, tuple[list[_Leaf], pytree.TreeSpec]],
     found: Sequence[Explored],
+    gives: Sequence[Both],
     *,
     returns: bool,
 ) -> dict[str, Any]:
@@ -321,17 +332,19 @@ def _cond(
 
     def subgraph(way: Way) -> Callable[..., tuple[Tensor, ...]]:
         def run(*inner: Any) -> tuple[Tensor, ...]:
-            with operands.inside(inner, variables) as inside:
+            recorders = [g.to for g in gives]
+            with operands.inside(inner, variables) as inside, apart(recorders):
                 copies = inside.copied(written)
                 result = way()
                 values = {_RESULT: result} if returns else variables.read()
                 variables.write(before)
+                given = [out for g in gives for out in g.of(g.to.way())]
                 made = []
                 for name, (leaves, _) in plan.items():
                     for leaf, value in zip(leaves, pytree.tree_leaves(values[name]), strict=True):
                         if leaf.kind:
                             made.append(_out(inside.now(value), leaf))
-                return (*made, *copies)
+                return (*made, *copies, *given)
 
         return run
 
@@ -344,8 +357,11 @@ def _cond(
     for name, (leaves, spec) in plan.items():
         made = [_back(outputs.pop(0), x.kind) if x.kind else x.value for x in leaves]
         values[name] = pytree.tree_unflatten(made, spec)
-    for tensor, last in zip(written, outputs, strict=True):
-        tensor.copy_(last)
+    for tensor in written:
+        tensor.copy_(outputs.pop(0))
+    for give in gives:
+        rows = outputs.pop(0)
+        give.to.take(rows, None if give.always else outputs.pop(0))
     return values
 
 

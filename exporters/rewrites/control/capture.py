@@ -195,9 +195,33 @@ def _unrecorded(guarding: bool) -> Iterator[None]:
         stack.enter_context(shape_env().ignore_fresh_unbacked_symbols())
         if not guarding:
             stack.enter_context(shape_env().suppress_guards())
+            stack.enter_context(_believing(shape_env()))
         while torch._C._len_torch_function_stack():
             stack.enter_context(_pop_mode_temporarily())
         yield
+
+
+@contextmanager
+def _believing(env: ShapeEnv) -> Iterator[None]:
+    """What is asserted of numbers that are made within. Torch notes none of it without guards, not
+    even that the length of a slice is no less than 0."""
+    known, torchs = set(env.var_to_range), type(env).guard_or_defer_runtime_assert
+
+    def asserted(expr: Any, *arguments: Any, **keywords: Any) -> bool:
+        holds = torchs(env, expr, *arguments, **keywords)
+        if not known & expr.free_symbols:
+            env._refine_ranges(expr)
+            env._update_version_counter()
+        return holds
+
+    before = vars(env).get(torchs.__name__)
+    vars(env)[torchs.__name__] = asserted
+    try:
+        yield
+    finally:
+        del vars(env)[torchs.__name__]
+        if before:
+            vars(env)[torchs.__name__] = before
 
 
 class Inside(_Indexing):

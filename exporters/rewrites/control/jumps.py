@@ -29,6 +29,15 @@ def removed(function: ast.FunctionDef) -> None:
     function.body = _Removing().block(function.body)
 
 
+def turns(loop: ast.While) -> ast.expr | None:
+    """Of a loop that was made of one over a range: the number of the next step, and their end."""
+    match loop.test:
+        case ast.BoolOp(ast.And(), [_, ast.Compare(ast.Name(turn), [ast.Lt()], [ast.Name(end)])]):
+            if turn.startswith(_NAMED):
+                return ast.Tuple([_name(turn), _name(end)], ast.Load())
+    return None
+
+
 class _Unmoved(Exception):
     """A jump out of more than an `if`."""
 

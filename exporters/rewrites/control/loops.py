@@ -8,6 +8,7 @@ loop. What a list was given becomes one tensor (`stacked.py`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import torch
 from torch import Tensor
 
 from exporters.rewrites.control import steps
-from exporters.rewrites.control.branches import Irreconcilable
+from exporters.rewrites.control.effects import held_by
+from exporters.rewrites.control.irreconcilable import Irreconcilable
 from exporters.rewrites.control.sequences import Counted, counted
 from exporters.rewrites.control.sizes import Open, as_tensor, compared, condition, is_of_value
 from exporters.rewrites.control.slots import Unsteady
@@ -37,17 +39,33 @@ def each(
 
 
 def during(
-    test: Callable[[], Any], body: Callable[[], None], names: Sequence[str], kept: Sequence[str]
+    test: Callable[[], Any],
+    body: Callable[[], None],
+    names: Sequence[str],
+    kept: Sequence[str],
+    turns: Callable[[], tuple[Any, Any]] | None = None,
 ) -> None:
-    """`while test(): body()`."""
+    """`while test(): body()`. `turns`, of a range that is left early: the next number and the end.
+
+    A step of which it is known that it is taken is Python's, unless it appends by a value.
+    """
+    variables = Variables((body, test), names)
+    loop = partial(_While, body, variables, kept, test, turns)
     while True:
         which = condition(test())
         if isinstance(which, Open):
-            _run(_While(lambda _: body(), Variables((body, test), names), kept, test, body))
-            return
+            return _run(loop())
         if not which:
-            return
-        body()
+            return None
+        before, held = variables.read(), held_by(list(variables.in_reach().values()))
+        try:
+            body()
+        except ExportRefused:
+            if turns is None:
+                raise
+            held.put_back()
+            variables.write(before)
+            return _run(loop())
 
 
 class _For(steps.Loop):
@@ -83,16 +101,23 @@ class _For(steps.Loop):
 class _While(steps.Loop):
     def __init__(
         self,
-        body: Callable[[Any], None],
+        body: Callable[[], None],
         variables: Variables,
         kept: Sequence[str],
         test: Callable[[], Any],
-        plain: Callable[[], None],
+        turns: Callable[[], tuple[Any, Any]] | None,
     ) -> None:
-        super().__init__(body, variables, kept)
-        self.test, self.plain = test, plain
+        super().__init__(lambda _: body(), variables, kept)
+        self.test, self.plain, self.turns = test, body, turns
+        bounds: tuple[Any, Any] = turns() if turns else (0, None)
+        self._start, self._end = bounds
 
     def step(self, number: Any) -> None:
+        if self.turns:
+            turn, end = self.turns()
+            torch._check(turn >= self._start)
+            if not is_of_value(end):
+                torch._check(turn < end)
         self.body(number)
 
     def goes_on(self, number: Tensor) -> Tensor:
@@ -100,6 +125,12 @@ class _While(steps.Loop):
         return which.tensor if isinstance(which, Open) else torch.full((), which)
 
     def can_step(self) -> bool:
+        return False
+
+    def limit(self) -> Any:
+        return None if self._end is None else self._end - self._start
+
+    def takes_all(self) -> bool:
         return False
 
     @property

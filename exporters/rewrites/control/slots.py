@@ -14,8 +14,9 @@ from torch import SymFloat, SymInt, Tensor
 from torch.fx.experimental.symbolic_shapes import statically_known_true
 from torch.utils import _pytree as pytree
 
-from exporters.rewrites.control.branches import Irreconcilable, said
+from exporters.rewrites.control.branches import said
 from exporters.rewrites.control.capture import shape_env
+from exporters.rewrites.control.irreconcilable import Irreconcilable
 from exporters.rewrites.control.sizes import as_tensor, is_open
 
 Values = Mapping[str, Any]

@@ -60,7 +60,11 @@ class Stacked(Unknown):
             return reversed(self)
         if isinstance(index, slice) and not self.ones:
             return Stacked([], self.many[index])
-        if index == -1:
+        if index == -1 and self.ones:  # of the loop there may be no step
+            last = Stacked(self.ones[-1:], self.many).alike()
+            if last is not None:
+                return last.select(0, self.many.shape[0])
+        elif index == -1:
             return self.many.select(0, self.many.shape[0] - 1)
         if isinstance(index, int) and 0 <= index < len(self.ones):
             return self.ones[index]

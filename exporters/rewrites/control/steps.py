@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from exporters.rewrites.control import slots
-from exporters.rewrites.control.branches import Irreconcilable, refuse_shared
+from exporters.rewrites.control.branches import refuse_shared
 from exporters.rewrites.control.capture import Inside, Operands, explore, shape_env
 from exporters.rewrites.control.effects import held_by
+from exporters.rewrites.control.irreconcilable import Irreconcilable
 from exporters.rewrites.control.recorder import Recorder, recording
 from exporters.rewrites.control.sizes import is_of_value, stacked
 from exporters.rewrites.control.slots import Slot
@@ -55,8 +56,12 @@ class Loop(ABC):
         """Is it certain that there is a first step?"""
 
     def limit(self) -> Any:
-        """The number of steps, if it is known before the first."""
+        """The most steps that there may be, if it is known before the first."""
         return None
+
+    def takes_all(self) -> bool:
+        """Are there as many as that?"""
+        return True
 
     @property
     @abstractmethod
@@ -75,6 +80,8 @@ class _Tried(NamedTuple):
     """A list's variable, and what one step gives it: [items, ...]."""
     in_front: set[str]
     """Of these, which are given it to their front."""
+    by_value: set[str]
+    """And which are given it by some steps only: how many so far is carried along."""
 
 
 def subgraph(loop: Loop) -> None:
@@ -121,21 +128,23 @@ class _Subgraph:
                 self.variables.write(self.before)
         if changed:
             raise Irreconcilable("it changes a list, a dict or an attribute")
-        after, given, in_front = found.result
+        after, given, in_front, by_value = found.result
         changing = slots.changing(
             self.loop.kept, self.before, after, known, need_all=self.loop.can_step()
         )
         outer = [t for t in found.outer if not any(t is o for o in own)]
-        return _Tried(changing, set(after), outer, found.written, given, in_front)
+        return _Tried(changing, set(after), outer, found.written, given, in_front, by_value)
 
     def _step(
         self, recorders: dict[str, Recorder]
-    ) -> tuple[dict[str, Any], dict[str, Tensor], set[str]]:
+    ) -> tuple[dict[str, Any], dict[str, Tensor], set[str], set[str]]:
         number = torch.zeros((), dtype=torch.int64)
         self.loop.goes_on(number)
         self.loop.step(_number(number, self.loop))
         given = {name: r.row() for name, r in recorders.items() if r.given}
-        return self._read(recorders), given, {n for n in given if recorders[n].in_front}
+        in_front = {n for n in given if recorders[n].in_front}
+        by_value = {n for n in given if recorders[n].where is not None}
+        return self._read(recorders), given, in_front, by_value
 
     def _write(self, values: Mapping[str, Any], recorders: Mapping[str, Recorder]) -> None:
         self.variables.write(values)
@@ -156,6 +165,7 @@ class _Subgraph:
                 *(slots.start(s) for s in tried.slots),
                 *(t.clone() for t in tried.written),
                 *(self._rows(n, t) for n, t in tried.appended.items()),
+                *(torch.zeros((), dtype=torch.int64) for _ in tried.by_value),
             )
             many = len(carried)
 
@@ -186,6 +196,10 @@ class _Subgraph:
             raise Irreconcilable("it appends to a list, and how often is not known before")
         rows = torch.zeros((limit, *row.shape), dtype=row.dtype)
         if self.loop.first:
+            if name in self.tried.by_value:
+                raise Irreconcilable(
+                    "its first step is other than the rest, and appends by a value"
+                )
             _, first = self._apart(name)
             if len(first) != len(row):
                 raise Irreconcilable("its first step appends other than the rest")
@@ -208,57 +222,75 @@ class _Subgraph:
         return given[:had], given[had:]
 
     def _goes_on(self, carried: Sequence[Any], inside: Inside) -> Tensor:
-        number, _, _ = self._enter(carried, inside)
+        number, *_ = self._enter(carried, inside)
         found: Tensor = inside.now(self.loop.goes_on(number)).clone()
         self.variables.write(self.before)
         return found
 
     def _body(self, carried: Sequence[Any], inside: Inside) -> tuple[Tensor, ...]:
         with recording(self.variables, self.lists) as recorders:
-            number, written, rows = self._enter(carried, inside, recorders)
+            number, written, rows, many = self._enter(carried, inside, recorders)
             for name, row in zip(self.tried.appended, rows, strict=True):
-                recorders[name].last = partial(self._last, name, number, row)
+                recorders[name].last = partial(self._last, name, many.get(name, number), row)
             self.loop.step(_number(number, self.loop))
             after = self._read(recorders)
             own = [slots.out(inside.now(slots.leaf(after, s)), s) for s in self.tried.slots]
             given = [inside.now(recorders[name].row()) for name in self.tried.appended]
-            at = number.reshape(1)
             rows = [
-                torch.index_copy(row, 0, at, item.unsqueeze(0))
-                for row, item in zip(rows, given, strict=True)
+                torch.index_copy(row, 0, many.get(name, number).reshape(1), item.unsqueeze(0))
+                for name, row, item in zip(self.tried.appended, rows, given, strict=True)
             ]
+            counts = [n + inside.now(recorders[name].where) for name, n in many.items()]
         self.variables.write(self.before)
-        return (number + 1, *own, *written, *rows)
+        return (number + 1, *own, *written, *rows, *counts)
 
     def _enter(
         self, carried: Sequence[Any], inside: Inside, recorders: Mapping[str, Recorder] = _NONE
-    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    ) -> tuple[Tensor, list[Tensor], list[Tensor], dict[str, Tensor]]:
         """Set the variables to what the step starts from; its number, copies of what it writes
-        into, and the rows so far."""
+        into, the rows so far, and how many there are of those given by a value."""
         number, *rest = carried
         values = [slots.given(s, rest.pop(0)) for s in self.tried.slots]
         written = [rest.pop(0).clone() for _ in self.tried.written]
         inside.replaced(self.tried.written, written)
         self._write(slots.filled(self.before, self.tried.slots, values), recorders)
-        return number, written, rest
+        rows, counts = rest[: len(self.tried.appended)], rest[len(self.tried.appended) :]
+        return number, written, rows, dict(zip(self._by_value(), counts, strict=True))
+
+    def _by_value(self) -> list[str]:
+        return [name for name in self.tried.appended if name in self.tried.by_value]
 
     def _leave(self, found: Sequence[Tensor]) -> None:
-        _, *rest = found
+        number, *rest = found
         values = [slots.back(rest.pop(0), s) for s in self.tried.slots]
         after = slots.filled(self.before, self.tried.slots, values)
         temporary = self.tried.assigned - set(self.loop.kept)
         self.variables.write({n: v for n, v in after.items() if n not in temporary})
         for tensor in self.tried.written:
             tensor.copy_(rest.pop(0))
-        for name, rows in zip(self.tried.appended, rest, strict=True):
+        counts = dict(zip(self._by_value(), rest[len(self.tried.appended) :], strict=True))
+        for name, rows in zip(self.tried.appended, rest, strict=False):
             before, _ = self._apart(name)
-            many = rows.flatten(0, 1)
+            count = None if self.loop.takes_all() else number
+            many = _first(rows, counts.get(name, count)).flatten(0, 1)
             front = name in self.tried.in_front
             stacked = Stacked.in_front(before, many) if front else Stacked(before, many)
             self.lists[name][:] = [
                 stacked
             ]  # whoever else holds it must not take it for what it was
             self.variables.rebind(name, stacked)
+
+
+def _first(rows: Tensor, count: Tensor | None) -> Tensor:
+    """As many of them as there are; all where nothing is counted."""
+    if count is None:
+        return rows
+    many: Any = count.item()
+    limit = rows.shape[0]
+    torch._check(many >= 0)
+    if not is_of_value(limit):
+        torch._check(many <= limit)
+    return rows.narrow(0, 0, many)
 
 
 def _number(number: Tensor, loop: Loop) -> Any:

@@ -162,7 +162,9 @@ class _Rewriter:
         if isinstance(statement, ast.While):
             body, name = self.closure(statement, statement.body, tail=False)
             test = _lambda(self.test(statement.test))
-            call = self.call("during", test, name, _tuple(shared), _tuple(carried))
+            turns = jumps.turns(statement)
+            within = [_lambda(turns)] if turns else []
+            call = self.call("during", test, name, _tuple(shared), _tuple(carried), *within)
         else:
             targets = names.assigned([statement.target])
             carried = shared & (names.needed(statement.body) - targets | outside)

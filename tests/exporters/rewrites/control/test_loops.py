@@ -124,15 +124,6 @@ class LooksFarBack(nn.Module):
         return torch.stack(rows, 1)
 
 
-class AppendsSometimes(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        rows = [x[:, 0]]
-        for t in range(x.shape[1]):
-            if x[:, t].sum() > 0:
-                rows.append(x[:, t])
-        return torch.stack(rows, 1).sum()
-
-
 class AppendsWhile(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         rows = [x]
@@ -147,7 +138,6 @@ class AppendsWhile(nn.Module):
     [
         (Grows, r"'found' is float32.* before a step and float32"),
         (LooksFarBack, "it reads the list that it appends to"),
-        (AppendsSometimes, "it reads the list that it appends to"),
         (AppendsWhile, "how often is not known before"),
     ],
 )
