@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
+from torch.nn.utils.rnn import pad_sequence
 
 from benchmarks.corpora.bending import Bends
 
@@ -365,3 +366,22 @@ class WritesFrames(nn.Module):
             if torch.sigmoid(self.gate(found)).min() > 0.5:
                 break
         return torch.stack(frames, 1), torch.stack(looked_at, 1)
+
+
+@bend("x: float32[batch, t, 4]; counts: int64[batch, t] in 0..4; where batch = 1..3, t = 1..6")
+class RegulatesLength(nn.Module):
+    """FastSpeech 2: each position as often as was predicted, the rows padded to the longest."""
+
+    def forward(self, x: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+        rows, lengths = [], []
+        for row, often in zip(x, counts, strict=True):
+            expanded = self._expanded(row, often)
+            rows.append(expanded)
+            lengths.append(expanded.shape[0])
+        return pad_sequence(rows, batch_first=True), torch.tensor(lengths)
+
+    def _expanded(self, row: Tensor, often: Tensor) -> Tensor:
+        parts = []
+        for i, vector in enumerate(row):
+            parts.append(vector.expand(max(int(often[i].item()), 0), -1))
+        return torch.cat(parts, 0)

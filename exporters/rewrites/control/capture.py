@@ -51,6 +51,8 @@ class _Indexing(TorchFunctionMode):
         self._handler = _NonStrictTorchFunctionHandler()
 
     def run(self, function: Any, arguments: Any, keywords: Any) -> Any:
+        if function is Tensor.item:  # in a step within a step torch takes it apart otherwise
+            return torch.ops.aten._local_scalar_dense(arguments[0])
         if function is Tensor.__setitem__:
             target, index, value = arguments
             if _has_size(index):
@@ -58,13 +60,23 @@ class _Indexing(TorchFunctionMode):
             if isinstance(value, (bool, int, float)):
                 arguments = (target, index, torch.full((), value, dtype=target.dtype))
         elif function is Tensor.__getitem__:
-            arguments = _picked(*arguments)
+            tensor, index = arguments
+            arguments = _picked(tensor, pytree.tree_map(self._bounded, index))
         elif function in _MATMUL:
             arguments = tuple(_laid_out(a) for a in arguments)
         elif function in (torch.tensor, torch.as_tensor) and _is_small(arguments, keywords):
             return _spelled_out(lambda: function(*arguments, **keywords))
         function, arguments, keywords = self._handler._override(function, arguments, keywords)
         return function(*arguments, **keywords)
+
+    def _bounded(self, part: Any) -> Any:
+        """A part of an index; of a slice the bounds as numbers."""
+        if not isinstance(part, slice):
+            return part
+        ends = (part.start, part.stop, part.step)
+        return slice(
+            *(self.run(Tensor.item, (e,), {}) if isinstance(e, Tensor) else e for e in ends)
+        )
 
     def _assign(self, target: Tensor, index: Any, value: Any) -> None:
         view = self.run(Tensor.__getitem__, (target, index), {})

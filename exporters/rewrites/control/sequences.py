@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import SymInt, Tensor
 from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols, statically_known_true
+from torch.nn.utils.rnn import pad_sequence
 
 from exporters.rewrites.control.capture import is_tried
 from exporters.rewrites.control.sizes import compared, is_open, is_traced
-from exporters.rewrites.control.stacked import Stacked, Unknown
+from exporters.rewrites.control.stacked import Ragged, Stacked, Unknown
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def ranged(*arguments: Any) -> Any:
 def length(of: Any) -> Any:
     if isinstance(of, Tensor) and of.dim():
         return of.shape[0]
-    if isinstance(of, Stacked):
+    if isinstance(of, (Stacked, Ragged)):
         return of.count()
     return of.count if isinstance(of, Counted) else len(of)
 
@@ -231,12 +232,23 @@ def _parted(own: Callable[..., Any], x: Tensor, split_size: Any, dim: int = 0) -
     return own(x, split_size, dim)
 
 
-def _joining(way: Callable[..., Tensor]) -> Callable[..., Any]:
+def _joining(name: str) -> Callable[..., Any]:
     def joined(own: Callable[..., Any], tensors: Any, *arguments: Any, **keywords: Any) -> Any:
-        function = way if isinstance(tensors, Stacked) else own
-        return function(tensors, *arguments, **keywords)
+        way = getattr(tensors, name, None) if isinstance(tensors, Unknown) else None
+        return way(*arguments, **keywords) if way else own(tensors, *arguments, **keywords)
 
     return joined
+
+
+def padded(tensors: Any, *arguments: Any, **keywords: Any) -> Tensor:
+    """pad_sequence."""
+    if isinstance(tensors, Ragged):
+        return tensors.padded(*arguments, **keywords)
+    if isinstance(tensors, Stacked) and not tensors.ones:
+        front = keywords.get("batch_first", bool(arguments and arguments[0]))
+        return tensors.many if front else tensors.many.transpose(0, 1)
+    found: Tensor = pad_sequence(tensors, *arguments, **keywords)
+    return found
 
 
 _WAYS: dict[tuple[Any, str], Callable[..., Any]] = {
@@ -244,8 +256,6 @@ _WAYS: dict[tuple[Any, str], Callable[..., Any]] = {
     (Tensor, "unbind"): _unbound,
     (torch, "split"): _parted,
     (Tensor, "split"): _parted,
-    (torch, "stack"): _joining(Stacked.stack),
-    **dict.fromkeys(
-        ((torch, name) for name in ("cat", "concat", "concatenate")), _joining(Stacked.cat)
-    ),
+    (torch, "stack"): _joining("stack"),
+    **dict.fromkeys(((torch, name) for name in ("cat", "concat", "concatenate")), _joining("cat")),
 }

@@ -3,7 +3,6 @@ torch.tensor where they are numbers."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,15 +10,15 @@ import torch
 from torch import Tensor
 
 
-class Unknown(ABC):
+class Unknown:
     """A sequence whose length is not known while tracing."""
 
     def __iter__(self) -> Iterator[Any]:
         raise TypeError("the steps of a loop of unknown length are not iterated over outside one")
 
-    @abstractmethod
     def tensor(self) -> Tensor:
         """Of a sequence of numbers."""
+        raise TypeError("tensors are no numbers")
 
 
 class Stacked(Unknown):
@@ -86,3 +85,36 @@ class Stacked(Unknown):
     def cat(self, dim: int = 0) -> Tensor:
         at = dim % (self.many.dim() - 1)
         return torch.cat([*self.ones, self.many.movedim(0, at).flatten(at, at + 1)], at)
+
+
+class Ragged(Unknown):
+    """A list of tensors, one of whose axes has another size in each: some by themselves, then rows.
+
+    `rows`: [n, longest, ...], that axis brought to the front, of which `sizes` [n] tells how much
+    counts.
+    """
+
+    def __init__(self, ones: list[Any], rows: Tensor, sizes: Tensor, axis: int) -> None:
+        self.ones, self.rows, self.sizes, self.axis = ones, rows, sizes, axis
+
+    def count(self) -> Any:
+        return self.rows.shape[0] + len(self.ones)
+
+    def _counts(self) -> Tensor:
+        return torch.arange(self.rows.shape[1]) < self.sizes[:, None]
+
+    def cat(self, dim: int = 0) -> Tensor:
+        rank = self.rows.dim() - 1
+        if dim % rank != self.axis:
+            raise TypeError("tensors of several sizes are joined along another axis")
+        return torch.cat([*self.ones, self.rows[self._counts()].movedim(0, self.axis)], dim)
+
+    def padded(
+        self, batch_first: bool = False, padding_value: float = 0.0, padding_side: str = "right"
+    ) -> Tensor:
+        """As torch.nn.utils.rnn.pad_sequence."""
+        if self.ones or self.axis or padding_side != "right":
+            raise TypeError("of a list like this only what is behind each can be filled")
+        counts = self._counts().reshape(*self.rows.shape[:2], *[1] * (self.rows.dim() - 2))
+        found = torch.where(counts, self.rows, padding_value)
+        return found if batch_first else found.transpose(0, 1)

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils import _pytree as pytree
 
 from exporters.rewrites.control import sequences
@@ -105,6 +106,7 @@ _STANDING_IN: dict[Any, Callable[..., Any]] = {
     builtins.tuple: sequences.tupled,
     builtins.enumerate: sequences.numbered,
     builtins.zip: sequences.paired,
+    pad_sequence: sequences.padded,
     itertools.product: sequences.crossed,
     itertools.pairwise: sequences.adjacent,
     builtins.sum: sequences.summed,

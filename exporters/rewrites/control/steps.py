@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 
 from exporters.rewrites.control import slots
 from exporters.rewrites.control.branches import refuse_shared
@@ -17,9 +19,9 @@ from exporters.rewrites.control.capture import Inside, Operands, explore, shape_
 from exporters.rewrites.control.effects import held_by
 from exporters.rewrites.control.irreconcilable import Irreconcilable
 from exporters.rewrites.control.recorder import Recorder, recording
-from exporters.rewrites.control.sizes import is_of_value, stacked
+from exporters.rewrites.control.rows import EachStep, Kept, Listed, Longest, Padded, SomeSteps
+from exporters.rewrites.control.sizes import is_of_value
 from exporters.rewrites.control.slots import Slot
-from exporters.rewrites.control.stacked import Stacked
 from exporters.rewrites.control.variables import Variables
 from toolkit.errors import ExportRefused
 
@@ -76,12 +78,16 @@ class _Tried(NamedTuple):
     assigned: set[str]
     outer: list[Tensor]
     written: list[Tensor]
-    appended: dict[str, Tensor]
-    """A list's variable, and what one step gives it: [items, ...]."""
-    in_front: set[str]
-    """Of these, which are given it to their front."""
-    by_value: set[str]
-    """And which are given it by some steps only: how many so far is carried along."""
+    appended: dict[str, _Appended]
+    """By a list's variable, what one step gives it."""
+
+
+class _Appended(NamedTuple):
+    like: Tensor
+    """[items, ...]"""
+    in_front: bool
+    by_value: bool
+    """By some steps only."""
 
 
 def subgraph(loop: Loop) -> None:
@@ -101,6 +107,7 @@ class _Subgraph:
 
     def _settled(self) -> _Tried:
         """A number that one step changes is unknown in the next: try until no more is found."""
+        self.known = set(shape_env().var_to_range)
         known: list[Slot] = []
         for _ in range(4):
             tried = self._try(known)
@@ -128,23 +135,23 @@ class _Subgraph:
                 self.variables.write(self.before)
         if changed:
             raise Irreconcilable("it changes a list, a dict or an attribute")
-        after, given, in_front, by_value = found.result
+        after, given = found.result
         changing = slots.changing(
             self.loop.kept, self.before, after, known, need_all=self.loop.can_step()
         )
         outer = [t for t in found.outer if not any(t is o for o in own)]
-        return _Tried(changing, set(after), outer, found.written, given, in_front, by_value)
+        return _Tried(changing, set(after), outer, found.written, given)
 
-    def _step(
-        self, recorders: dict[str, Recorder]
-    ) -> tuple[dict[str, Any], dict[str, Tensor], set[str], set[str]]:
+    def _step(self, recorders: dict[str, Recorder]) -> tuple[dict[str, Any], dict[str, _Appended]]:
         number = torch.zeros((), dtype=torch.int64)
         self.loop.goes_on(number)
         self.loop.step(_number(number, self.loop))
-        given = {name: r.row() for name, r in recorders.items() if r.given}
-        in_front = {n for n in given if recorders[n].in_front}
-        by_value = {n for n in given if recorders[n].where is not None}
-        return self._read(recorders), given, in_front, by_value
+        given = {
+            name: _Appended(r.row(), r.in_front, r.where is not None)
+            for name, r in recorders.items()
+            if r.given
+        }
+        return self._read(recorders), given
 
     def _write(self, values: Mapping[str, Any], recorders: Mapping[str, Recorder]) -> None:
         self.variables.write(values)
@@ -157,6 +164,40 @@ class _Subgraph:
         return {n: self.lists[n] if v is recorders.get(n) else v for n, v in after.items()}
 
     def run(self) -> None:
+        lists = [self._listed(name) for name in self.tried.appended]
+        if lists and self.loop.limit() is None:
+            raise Irreconcilable("it appends to a list, and how often is not known before")
+        kept = [self._kept(of) for of in lists]
+        found = self._written(kept)
+        if any(of.axis is not None for of in lists):
+            longest = dict(zip(kept, self._of_lists(found, kept), strict=True))
+            kept = [_padded(k, longest[k]) if type(k) is Longest else k for k in kept]
+            found = self._written(kept)
+        self._leave(found, kept)
+
+    def _listed(self, name: str) -> Listed:
+        appended = self.tried.appended[name]
+        before, first = self._apart(name)
+        return Listed(name, appended.like, before, first, appended.in_front, self._axis(name))
+
+    def _kept(self, of: Listed) -> Kept:
+        by_value = self.tried.appended[of.name].by_value
+        if of.axis is None:
+            return SomeSteps(of) if by_value else EachStep(of)
+        if by_value:
+            raise Irreconcilable("a step appends tensors of several shapes to a list")
+        return Longest(of)
+
+    def _axis(self, name: str) -> int | None:
+        """Of the items, the one whose size is a number that a step makes."""
+        sizes = enumerate(self.tried.appended[name].like.shape[1:])
+        axes = [k for k, size in sizes if free_unbacked_symbols(size) - self.known]
+        if len(axes) > 1:
+            raise Irreconcilable("a step appends tensors of several shapes to a list")
+        return axes[0] if axes else None
+
+    def _written(self, kept: Sequence[Kept]) -> Sequence[Any]:
+        """The Loop: what it leaves of all that it carries."""
         tried, loop = self.tried, self.loop
         try:
             operands = Operands(tried.outer, self.others)
@@ -164,8 +205,7 @@ class _Subgraph:
                 torch.full((), loop.first, dtype=torch.int64),
                 *(slots.start(s) for s in tried.slots),
                 *(t.clone() for t in tried.written),
-                *(self._rows(n, t) for n, t in tried.appended.items()),
-                *(torch.zeros((), dtype=torch.int64) for _ in tried.by_value),
+                *(part for k in kept for part in k.start(loop.limit())),
             )
             many = len(carried)
 
@@ -175,92 +215,71 @@ class _Subgraph:
 
             def body(*inner: Any) -> tuple[Tensor, ...]:
                 with operands.inside(inner[many:], self.variables) as inside:
-                    return self._body(inner[:many], inside)
+                    return self._body(inner[:many], inside, kept)
 
-            found = torch.ops.higher_order.while_loop(goes_on, body, carried, operands.all)
+            found: Sequence[Any] = torch.ops.higher_order.while_loop(
+                goes_on, body, carried, operands.all
+            )
         except (Irreconcilable, ExportRefused):
             raise
         except Exception as error:
             raise Irreconcilable(f"{type(error).__name__}: {error}") from error
         finally:
             self.variables.write(self.before)
-        self._leave(found)
+        return found
 
-    def _rows(self, name: str, row: Tensor) -> Tensor:
-        """Where what the steps append is kept: one row for each step, that of the first one too.
-
-        Without it there would be one less than steps, and torch holds 1 apart from all sizes.
-        """
-        limit = self.loop.limit()
-        if limit is None:
-            raise Irreconcilable("it appends to a list, and how often is not known before")
-        rows = torch.zeros((limit, *row.shape), dtype=row.dtype)
-        if self.loop.first:
-            if name in self.tried.by_value:
-                raise Irreconcilable(
-                    "its first step is other than the rest, and appends by a value"
-                )
-            _, first = self._apart(name)
-            if len(first) != len(row):
-                raise Irreconcilable("its first step appends other than the rest")
-            own = stacked(first).to(row.dtype)
-            rows = torch.index_copy(rows, 0, torch.zeros(1, dtype=torch.int64), own.unsqueeze(0))
-        return rows
-
-    def _last(self, name: str, number: Tensor, rows: Tensor) -> Tensor:
-        """What the step before gave last, or what the list had before the loop."""
-        before = rows.index_select(0, (number - 1).clamp(min=0).reshape(1))[0, -1]
-        return torch.where(number == 0, self.lists[name][-1], before)
+    def _of_lists(self, carried: Sequence[Any], kept: Sequence[Kept]) -> list[list[Tensor]]:
+        """Of all that is carried what is each list's."""
+        parts = iter(carried[1 + len(self.tried.slots) + len(self.tried.written) :])
+        return [list(islice(parts, k.many)) for k in kept]
 
     def _apart(self, name: str) -> tuple[list[Any], list[Any]]:
         """What a list had before the loop, and what its first step gave, if that was traced."""
         given, had = [*self.lists[name]], self.loop.had.get(name)
         if had is None:
             return given, []
-        if name in self.tried.in_front:
+        if self.tried.appended[name].in_front:
             return given[len(given) - had :], given[: len(given) - had]
         return given[:had], given[had:]
 
     def _goes_on(self, carried: Sequence[Any], inside: Inside) -> Tensor:
-        number, *_ = self._enter(carried, inside)
+        number, _ = self._enter(carried, inside)
         found: Tensor = inside.now(self.loop.goes_on(number)).clone()
         self.variables.write(self.before)
         return found
 
-    def _body(self, carried: Sequence[Any], inside: Inside) -> tuple[Tensor, ...]:
+    def _body(
+        self, carried: Sequence[Any], inside: Inside, kept: Sequence[Kept]
+    ) -> tuple[Tensor, ...]:
         with recording(self.variables, self.lists) as recorders:
-            number, written, rows, many = self._enter(carried, inside, recorders)
-            for name, row in zip(self.tried.appended, rows, strict=True):
-                recorders[name].last = partial(self._last, name, many.get(name, number), row)
+            number, written = self._enter(carried, inside, recorders)
+            parts = dict(zip(kept, self._of_lists(carried, kept), strict=True))
+            for keeping, part in parts.items():
+                recorders[keeping.of.name].last = partial(keeping.last, part, number)
             self.loop.step(_number(number, self.loop))
             after = self._read(recorders)
             own = [slots.out(inside.now(slots.leaf(after, s)), s) for s in self.tried.slots]
-            given = [inside.now(recorders[name].row()) for name in self.tried.appended]
             rows = [
-                torch.index_copy(row, 0, many.get(name, number).reshape(1), item.unsqueeze(0))
-                for name, row, item in zip(self.tried.appended, rows, given, strict=True)
+                inside.now(one)
+                for keeping, part in parts.items()
+                for one in keeping.after(part, number, recorders[keeping.of.name])
             ]
-            counts = [n + inside.now(recorders[name].where) for name, n in many.items()]
         self.variables.write(self.before)
-        return (number + 1, *own, *written, *rows, *counts)
+        return (number + 1, *own, *written, *rows)
 
     def _enter(
         self, carried: Sequence[Any], inside: Inside, recorders: Mapping[str, Recorder] = _NONE
-    ) -> tuple[Tensor, list[Tensor], list[Tensor], dict[str, Tensor]]:
-        """Set the variables to what the step starts from; its number, copies of what it writes
-        into, the rows so far, and how many there are of those given by a value."""
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Set the variables to what the step starts from; its number, and copies of what it writes
+        into."""
         number, *rest = carried
         values = [slots.given(s, rest.pop(0)) for s in self.tried.slots]
         written = [rest.pop(0).clone() for _ in self.tried.written]
         inside.replaced(self.tried.written, written)
         self._write(slots.filled(self.before, self.tried.slots, values), recorders)
-        rows, counts = rest[: len(self.tried.appended)], rest[len(self.tried.appended) :]
-        return number, written, rows, dict(zip(self._by_value(), counts, strict=True))
+        return number, written
 
-    def _by_value(self) -> list[str]:
-        return [name for name in self.tried.appended if name in self.tried.by_value]
-
-    def _leave(self, found: Sequence[Tensor]) -> None:
+    def _leave(self, found: Sequence[Tensor], kept: Sequence[Kept]) -> None:
         number, *rest = found
         values = [slots.back(rest.pop(0), s) for s in self.tried.slots]
         after = slots.filled(self.before, self.tried.slots, values)
@@ -268,29 +287,17 @@ class _Subgraph:
         self.variables.write({n: v for n, v in after.items() if n not in temporary})
         for tensor in self.tried.written:
             tensor.copy_(rest.pop(0))
-        counts = dict(zip(self._by_value(), rest[len(self.tried.appended) :], strict=True))
-        for name, rows in zip(self.tried.appended, rest, strict=False):
-            before, _ = self._apart(name)
-            count = None if self.loop.takes_all() else number
-            many = _first(rows, counts.get(name, count)).flatten(0, 1)
-            front = name in self.tried.in_front
-            stacked = Stacked.in_front(before, many) if front else Stacked(before, many)
-            self.lists[name][:] = [
-                stacked
-            ]  # whoever else holds it must not take it for what it was
-            self.variables.rebind(name, stacked)
+        steps = None if self.loop.takes_all() else number
+        for keeping, part in zip(kept, self._of_lists(found, kept), strict=True):
+            left, name = keeping.left(part, steps), keeping.of.name
+            self.lists[name][:] = [left]  # whoever else holds it must not take it for what it was
+            self.variables.rebind(name, left)
 
 
-def _first(rows: Tensor, count: Tensor | None) -> Tensor:
-    """As many of them as there are; all where nothing is counted."""
-    if count is None:
-        return rows
-    many: Any = count.item()
-    limit = rows.shape[0]
-    torch._check(many >= 0)
-    if not is_of_value(limit):
-        torch._check(many <= limit)
-    return rows.narrow(0, 0, many)
+def _padded(measured: Kept, found: Sequence[Tensor]) -> Kept:
+    longest: Any = found[0].item()
+    torch._check(longest >= 0)
+    return Padded(measured.of, longest)
 
 
 def _number(number: Tensor, loop: Loop) -> Any:

@@ -40,7 +40,17 @@ _BUILTINS = {
 }
 """Functions of Python that want plain numbers and known lengths: `standing_in.py` stands in."""
 
-_OF_TORCH = {"tensor", "as_tensor", "new_tensor", "Tensor", "LongTensor", "FloatTensor"}
+_WITH_KEYWORDS = {"zip", "enumerate", "pad_sequence"}
+
+_OF_TORCH = {
+    "pad_sequence",
+    "tensor",
+    "as_tensor",
+    "new_tensor",
+    "Tensor",
+    "LongTensor",
+    "FloatTensor",
+}
 """Those that it stands in for and torch must find unchanged: it asks for them by identity."""
 
 _MODULES = {"math", "np", "numpy", "itertools"}
@@ -323,8 +333,11 @@ class _Expressions(ast.NodeTransformer):
             of_numbers = isinstance(owner, ast.Name) and owner.id in _MODULES
             return of_numbers or node.func.attr in _OF_TORCH
         named = node.func.id if isinstance(node.func, ast.Name) else ""
-        plain = not node.keywords or named in ("zip", "enumerate")
-        return plain and named in _BUILTINS - self._rewriter.own
+        if named in self._rewriter.own:
+            return False
+        if node.keywords:
+            return named in _WITH_KEYWORDS
+        return named in _BUILTINS or named in _WITH_KEYWORDS
 
 
 def _is_moving(part: ast.expr) -> bool:
