@@ -164,6 +164,13 @@ def test_what_falls_out_only_where_two_rows_are_the_same_is_no_fixed_size() -> N
     ]
 
 
+def test_a_branch_of_torchs_own_is_observed_too() -> None:
+    def chosen(x: Tensor) -> Any:
+        return torch.cond(x.sum() > 0, lambda x: (x + 1,), lambda x: (x - 1,), (x,))
+
+    assert outputs(chosen, BATCH) == ["output_0: float32[batch, 4]"]
+
+
 def test_a_declared_output_keeps_its_name_and_the_names_of_its_sizes() -> None:
     declared = "-> doubled: float32[rows, 4]"
     assert outputs(lambda x: torch.cat([x, x]), f"{BATCH}; {declared}") == [declared[3:]]

@@ -60,12 +60,15 @@ class ByValues(TorchDispatchMode):
     Such are operators that torch itself tags so (nonzero, a boolean index, `item`).
     """
 
+    supports_higher_order_operators = True
+    """Which have no tags, and run by themselves (FlexAttention, torch.cond)."""
+
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.seen = False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if not self.seen and _TAGS.intersection(func.tags):
+        if not self.seen and _TAGS.intersection(getattr(func, "tags", ())):
             places = args[1] if func is torch.ops.aten.index.Tensor else ()
             self.seen = not places or any(p is not None and p.dtype in _MASKS for p in places)
         return func(*args, **(kwargs or {}))

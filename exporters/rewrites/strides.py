@@ -19,6 +19,7 @@ from unittest import mock
 import torch
 from torch import SymInt, Tensor, _prims_common, nn
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode, ShapeEnv
+from torch.fx.passes import runtime_assert
 from torch.nn import functional as F  # noqa: N812
 from torch.utils import _pytree as pytree
 
@@ -39,6 +40,9 @@ _QUESTIONS = {
     torch._C: ("_select_conv_backend", "_conv_determine_backend_memory_format"),
 }
 """Functions that look at nothing else, or at nothing that a file would say."""
+
+_OF_A_SUBGRAPH = "reenter_make_fx"
+"""What torch calls the graph of a branch or of a loop's body there."""
 
 _PRODUCTS = (F.linear, torch.matmul, Tensor.matmul, Tensor.__matmul__)
 
@@ -85,10 +89,23 @@ def _ordered(x: Any) -> Any:
     return x if ordered else x.clone(memory_format=torch.contiguous_format)
 
 
+def _of_whole_programs(inserted: Callable[..., Any]) -> Callable[..., Any]:
+    """Assertions, but none in a subgraph: for those torch asks there what a stride is, and ONNX has
+    none of either."""
+
+    def insert(module: Any, env: ShapeEnv, name: str, **keywords: Any) -> Any:
+        return None if name == _OF_A_SUBGRAPH else inserted(module, env, name, **keywords)
+
+    return insert
+
+
 @contextmanager
 def _tracing(_: nn.Module) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(replacing({f: _of_ordered(f) for f in _PRODUCTS}))
+        insert = "insert_deferred_runtime_asserts"
+        assertions = _of_whole_programs(getattr(runtime_assert, insert))
+        stack.enter_context(mock.patch.object(runtime_assert, insert, assertions))
         for module, names in _QUESTIONS.items():
             for name in names:
                 answer = _unnoted(getattr(module, name))

@@ -174,3 +174,16 @@ def test_of_many_ties_every_one_is_seen() -> None:
     assert judge(case, feeds, expected, {"y": other}).holds
     other[[250, 251]] = 251, 250
     assert not judge(case, feeds, expected, {"y": other}).holds
+
+
+@pytest.mark.parametrize(("came", "excused"), [(2, True), (3, True), (4, False), (1, False)])
+def test_of_two_shapes_that_rounding_decides_either_is_right(came: int, excused: bool) -> None:
+    """Of a nucleus or of boxes that are kept: float64 has one more."""
+    signature = Signature.parse("x: float32[n] in 0..1; where n = 5")
+    x = np.linspace(0, 1, 5).astype(np.float32)
+    plain, wide = Computes(signature, lambda x: x[:2]), Computes(signature, lambda x: x[:3])
+    reference = Reference(plain, wide)
+    case = Case((), "uniform", 0)
+    got = {"y": x[:came]}
+    result = Judge(reference, Tolerance())(case, {"x": x}, reference.expect({"x": x}), got)
+    assert (result.holds, result.proven) == (excused, False)

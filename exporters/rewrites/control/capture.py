@@ -277,6 +277,11 @@ class Inside(_Indexing):
 _inside: list[Inside] = []
 
 
+def is_within() -> bool:
+    """Is this the code of a subgraph, or tried as such?"""
+    return bool(_watches or _inside)
+
+
 def resolved(tensor: Tensor) -> Tensor:
     """The tensor that stands, where this is traced, for one that code outside made."""
     found: Tensor = _inside[-1].now(tensor) if _inside else tensor

@@ -9,8 +9,8 @@
                                                     else:
                                                         z = new
 
-Over other things than a range (layers, of which any may be the last) each step asks whether it is
-still going, and Python's `break` is left for where that is known. Pure syntax.
+Over other things than a range (rows, or layers, of which any may be the last) each step asks
+whether it is still going. Pure syntax.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LOOPS = (ast.For, ast.While)
 
 def removed(function: ast.FunctionDef) -> None:
     """Rewrite in place."""
-    function.body = _Removing().block(function.body)
+    function.body = _Removing(function.body).block(function.body)
 
 
 def turns(loop: ast.While) -> ast.expr | None:
@@ -42,7 +42,19 @@ class _Unmoved(Exception):
     """A jump out of more than an `if`."""
 
 
+def going(loop: ast.For) -> ast.expr | None:
+    """Of a loop over other things: whether it goes on."""
+    match loop.body:
+        case [ast.If(ast.Name(name), _, [])] if name.startswith(_NAMED):
+            return _name(name)
+    return None
+
+
 class _Removing(names.Blocks):
+    def __init__(self, function: Statements) -> None:
+        super().__init__()
+        self._function = function
+
     def replaced(self, statement: ast.stmt) -> Statements:
         return self.loop(statement) if _is_left_early(statement) else [statement]
 
@@ -58,7 +70,7 @@ class _Removing(names.Blocks):
         made: ast.stmt
         if isinstance(statement, ast.While):
             made = _while(going, statement.test, body)
-        elif (limits := _limits(statement.iter)) is not None:
+        elif (limits := _limits(statement)) is not None:
             first, last = limits
             start += [names.assign(turn, first), names.assign(end, last)]
             take = ast.Assign([statement.target], _name(turn))
@@ -66,9 +78,13 @@ class _Removing(names.Blocks):
             within = ast.Compare(_name(turn), [ast.Lt()], [_name(end)])
             made = _while(going, within, [take, onwards, *body])
         else:
-            over = ast.Compare(_name(going), [ast.Is()], [ast.Constant(False)])
-            steps: Statements = [ast.If(over, [ast.Break()], []), ast.If(_name(going), body, [])]
-            made = ast.For(statement.target, statement.iter, steps, [])
+            target: ast.expr = statement.target
+            outside = names.read(names.without(self._function, statement))
+            if names.assigned(names.walk([target])) & outside:  # it is then the last that was taken
+                target = ast.Name(f"{_NAMED}item_{self.count}", ast.Store())
+                item = ast.Name(target.id, ast.Load())
+                body = [ast.copy_location(ast.Assign([statement.target], item), statement), *body]
+            made = ast.For(target, statement.iter, [ast.If(_name(going), body, [])], [])
         for new in (*start, made):
             ast.copy_location(new, statement)
         return [*start, made]
@@ -76,8 +92,6 @@ class _Removing(names.Blocks):
 
 def _is_left_early(statement: ast.stmt) -> bool:
     if not isinstance(statement, (ast.For, ast.While)) or statement.orelse:
-        return False
-    if isinstance(statement, ast.For) and not isinstance(statement.target, ast.Name):
         return False
     return any(map(_jumps, statement.body)) and not any(map(names.has_return, statement.body))
 
@@ -121,8 +135,9 @@ def _surely_jumps(body: Statements) -> bool:
     return isinstance(last, (ast.Break, ast.Continue))
 
 
-def _limits(of: ast.expr) -> tuple[ast.expr, ast.expr] | None:
+def _limits(loop: ast.For) -> tuple[ast.expr, ast.expr] | None:
     """Start and end of a range in steps of one."""
+    of = loop.iter
     if not (isinstance(of, ast.Call) and isinstance(of.func, ast.Name) and of.func.id == "range"):
         return None
     if of.keywords or any(isinstance(a, ast.Starred) for a in of.args) or len(of.args) > 2:

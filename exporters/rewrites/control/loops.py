@@ -26,16 +26,22 @@ from toolkit.errors import ExportRefused
 
 
 def each(
-    iterable: Any, body: Callable[[Any], None], names: Sequence[str], kept: Sequence[str]
+    iterable: Any,
+    body: Callable[[Any], None],
+    names: Sequence[str],
+    kept: Sequence[str],
+    going: Callable[[], Any] | None = None,
 ) -> None:
     """`for item in iterable: body(item)`. `names`: what the body assigns; `kept`: of these, what
-    the next step or the code after the loop may read."""
+    the next step or the code after the loop may read. `going`: false where it is left early."""
     steps_of = counted(iterable)
-    if steps_of is None:
-        for item in iterable:
-            body(item)
+    if steps_of is not None:
+        _run(_For(body, Variables((body,), names), kept, steps_of, going))
         return
-    _run(_For(body, Variables((body,), names), kept, steps_of))
+    for item in iterable:
+        if going and condition(going()) is False:
+            return
+        body(item)
 
 
 def during(
@@ -54,9 +60,10 @@ def during(
     while True:
         which = condition(test())
         if isinstance(which, Open):
-            return _run(loop())
+            _run(loop())
+            return
         if not which:
-            return None
+            return
         before, held = variables.read(), held_by(list(variables.in_reach().values()))
         try:
             body()
@@ -65,7 +72,8 @@ def during(
                 raise
             held.put_back()
             variables.write(before)
-            return _run(loop())
+            _run(loop())
+            return
 
 
 class _For(steps.Loop):
@@ -75,23 +83,27 @@ class _For(steps.Loop):
         variables: Variables,
         kept: Sequence[str],
         counted: Counted,
+        going: Callable[[], Any] | None,
     ) -> None:
         super().__init__(body, variables, kept)
-        self.counted = counted
+        self.counted, self.going = counted, going
         self._end = as_tensor(counted.count) if is_of_value(counted.count) else counted.count
 
     def step(self, number: Any) -> None:
         self.body(self.counted.item(number))
 
     def goes_on(self, number: Tensor) -> Tensor:
-        going: Tensor = number < self._end
-        return going
+        within: Tensor = number < self._end
+        return within & _tensor(self.going()) if self.going else within
 
     def can_step(self) -> bool:
         return compared(">", self.counted.count, self.first) is True
 
     def limit(self) -> Any:
         return self.counted.count
+
+    def takes_all(self) -> bool:
+        return self.going is None
 
     @property
     def place(self) -> str:
@@ -121,8 +133,7 @@ class _While(steps.Loop):
         self.body(number)
 
     def goes_on(self, number: Tensor) -> Tensor:
-        which = condition(self.test())
-        return which.tensor if isinstance(which, Open) else torch.full((), which)
+        return _tensor(self.test())
 
     def can_step(self) -> bool:
         return False
@@ -136,6 +147,11 @@ class _While(steps.Loop):
     @property
     def place(self) -> str:
         return _place(self.plain)
+
+
+def _tensor(test: Any) -> Tensor:
+    which = condition(test)
+    return which.tensor if isinstance(which, Open) else torch.full((), which)
 
 
 def _place(body: Callable[..., Any]) -> str:

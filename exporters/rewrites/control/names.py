@@ -157,3 +157,19 @@ def _held(statement: ast.stmt) -> set[str]:
     """Names that a statement reads as a whole: another name or object may have them from there."""
     items = {id(n.value) for n in walk([statement]) if isinstance(n, ast.Subscript)}
     return {n.id for n in walk([statement]) if isinstance(n, ast.Name) and id(n) not in items}
+
+
+def without(body: Statements, statement: ast.stmt) -> list[ast.AST]:
+    """All nodes of the function that do not stand in the statement."""
+    found: list[ast.AST] = []
+    for node in ast.iter_child_nodes(ast.Module(body, [])):
+        found += _outside(node, statement)
+    return found
+
+
+def _outside(node: ast.AST, statement: ast.stmt) -> list[ast.AST]:
+    if node is statement:
+        return []
+    if not any(n is statement for n in ast.walk(node)):
+        return [node]
+    return [n for child in ast.iter_child_nodes(node) for n in _outside(child, statement)]

@@ -107,6 +107,21 @@ class SomeSteps(Kept):
         return super().left(carried, carried[1])
 
 
+class Nothing(Kept):
+    """The first time that a loop is run of which nobody knows how many steps it has."""
+
+    many = 0
+
+    def start(self, limit: Any) -> list[Tensor]:
+        return []
+
+    def after(self, carried: Sequence[Tensor], number: Tensor, given: Recorder) -> list[Tensor]:
+        return []
+
+    def last(self, carried: Sequence[Tensor], number: Tensor) -> Tensor:
+        raise Irreconcilable("it reads the list that it appends to, and how often is not known")
+
+
 class Longest(Kept):
     """Items of many sizes, the first time that the loop is run: only the largest size is wanted."""
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 from torch import SymInt, Tensor
+from torch._subclasses import FakeTensor
+from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols, statically_known_true
 from torch.nn.utils.rnn import pad_sequence
 
@@ -225,8 +227,25 @@ def _unbound(own: Callable[..., Any], x: Tensor, dim: int = 0) -> Any:
     return own(x, dim)
 
 
+def _numbers(own: Callable[..., Any], x: Tensor) -> Any:
+    """`lengths.tolist()`, of as many as there are."""
+    if not (x.dim() == 1 and is_traced(x) and is_open(x.shape[0])):
+        return own(x)
+    return Counted(x.shape[0], lambda k: x[k] if isinstance(k, Tensor) else _whole(x[k]))
+
+
+def _whole(number: Tensor) -> Any:
+    return number.item()
+
+
 def _parted(own: Callable[..., Any], x: Tensor, split_size: Any, dim: int = 0) -> Any:
-    """Into pieces of one: of more the last may be shorter."""
+    """Into pieces of one (of more the last may be shorter), or of sizes in a sequence."""
+    if isinstance(split_size, Counted):
+        sizes = split_size.tensor()
+        starts = sizes.cumsum(0) - sizes
+        return Counted(
+            split_size.count, lambda k: x.narrow(dim, _whole(starts[k]), _whole(sizes[k]))
+        )
     if isinstance(split_size, int) and split_size == 1 and is_traced(x) and is_open(x.shape[dim]):
         return Stacked([], x.movedim(dim, 0).unsqueeze(dim % x.dim() + 1))
     return own(x, split_size, dim)
@@ -254,6 +273,7 @@ def padded(tensors: Any, *arguments: Any, **keywords: Any) -> Tensor:
 _WAYS: dict[tuple[Any, str], Callable[..., Any]] = {
     (torch, "unbind"): _unbound,
     (Tensor, "unbind"): _unbound,
+    **{(kind, "tolist"): _numbers for kind in (Tensor, FakeTensor, FunctionalTensor)},
     (torch, "split"): _parted,
     (Tensor, "split"): _parted,
     (torch, "stack"): _joining("stack"),

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from exporters.rewrites.control.capture import is_within
+
 
 class Unknown:
     """A sequence whose length is not known while tracing."""
@@ -44,6 +46,15 @@ class Stacked(Unknown):
         if not tensors or any(one.shape != self.many.shape[1:] for one in self.ones):
             return None
         return self.stack()
+
+    def append(self, item: Any) -> None:
+        """Behind the loop."""
+        if is_within():
+            raise TypeError(
+                "a list that a loop has filled is appended to by another or in a branch"
+            )
+        one = item.unsqueeze(0) if isinstance(item, Tensor) else torch.tensor([item])
+        self.many = torch.cat([self.many, one.to(self.many.dtype)])
 
     def __reversed__(self) -> Stacked:
         every = self.alike()

@@ -9,7 +9,7 @@ from functools import partial, reduce
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import SymBool, Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils import _pytree as pytree
 
@@ -24,7 +24,8 @@ def of_numbers(function: Callable[..., Any], *arguments: Any, **keywords: Any) -
     # While it traces, torch has a max and a min of its own: of sizes, but not of their ratios.
     pythons = getattr(function, "keywords", {}).get("real_callable", function)
     ours = _stand_in(pythons)
-    if ours is None or (pythons is not function and not any(map(is_open, arguments))):
+    open_ = any(is_open(a) or isinstance(a, Unknown) for a in arguments)
+    if ours is None or (pythons is not function and not open_):
         return function(*arguments, **keywords)
     return ours(*arguments, **keywords)
 
@@ -62,8 +63,17 @@ def _floating(of: Any) -> Any:
     return torch.sym_float(of) if is_open(of) else float(of)
 
 
+def _truth(of: Any = False) -> Any:
+    if isinstance(of, Tensor) and is_traced(of):
+        return of.reshape(()).to(torch.bool)
+    return of if isinstance(of, SymBool) else bool(of)
+
+
 def _extreme(ours: Callable[[Any, Any], Any], pythons: Callable[..., Any]) -> Callable[..., Any]:
     def found(*arguments: Any) -> Any:
+        if isinstance(arguments[0], Unknown):
+            (numbers,) = (of.tensor() for of in arguments)
+            return (numbers.max() if ours is torch.sym_max else numbers.min()).item()
         if len(arguments) > 1 and any(is_open(a) for a in arguments):
             return reduce(ours, arguments)
         return pythons(*arguments)
@@ -110,6 +120,7 @@ _STANDING_IN: dict[Any, Callable[..., Any]] = {
     itertools.product: sequences.crossed,
     itertools.pairwise: sequences.adjacent,
     builtins.sum: sequences.summed,
+    builtins.bool: _truth,
     builtins.int: _whole,
     builtins.float: _floating,
     builtins.max: _extreme(torch.sym_max, builtins.max),

@@ -19,7 +19,15 @@ from exporters.rewrites.control.capture import Inside, Operands, explore, shape_
 from exporters.rewrites.control.effects import held_by
 from exporters.rewrites.control.irreconcilable import Irreconcilable
 from exporters.rewrites.control.recorder import Recorder, recording
-from exporters.rewrites.control.rows import EachStep, Kept, Listed, Longest, Padded, SomeSteps
+from exporters.rewrites.control.rows import (
+    EachStep,
+    Kept,
+    Listed,
+    Longest,
+    Nothing,
+    Padded,
+    SomeSteps,
+)
 from exporters.rewrites.control.sizes import is_of_value
 from exporters.rewrites.control.slots import Slot
 from exporters.rewrites.control.variables import Variables
@@ -165,14 +173,15 @@ class _Subgraph:
 
     def run(self) -> None:
         lists = [self._listed(name) for name in self.tried.appended]
-        if lists and self.loop.limit() is None:
-            raise Irreconcilable("it appends to a list, and how often is not known before")
+        limit = self.loop.limit()
+        if lists and limit is None:
+            limit = _size(self._written([Nothing(of) for of in lists], None)[0])
         kept = [self._kept(of) for of in lists]
-        found = self._written(kept)
+        found = self._written(kept, limit)
         if any(of.axis is not None for of in lists):
             longest = dict(zip(kept, self._of_lists(found, kept), strict=True))
-            kept = [_padded(k, longest[k]) if type(k) is Longest else k for k in kept]
-            found = self._written(kept)
+            kept = [Padded(k.of, _size(longest[k][0])) if type(k) is Longest else k for k in kept]
+            found = self._written(kept, limit)
         self._leave(found, kept)
 
     def _listed(self, name: str) -> Listed:
@@ -196,7 +205,7 @@ class _Subgraph:
             raise Irreconcilable("a step appends tensors of several shapes to a list")
         return axes[0] if axes else None
 
-    def _written(self, kept: Sequence[Kept]) -> Sequence[Any]:
+    def _written(self, kept: Sequence[Kept], limit: Any) -> Sequence[Any]:
         """The Loop: what it leaves of all that it carries."""
         tried, loop = self.tried, self.loop
         try:
@@ -205,7 +214,7 @@ class _Subgraph:
                 torch.full((), loop.first, dtype=torch.int64),
                 *(slots.start(s) for s in tried.slots),
                 *(t.clone() for t in tried.written),
-                *(part for k in kept for part in k.start(loop.limit())),
+                *(part for k in kept for part in k.start(limit)),
             )
             many = len(carried)
 
@@ -294,10 +303,10 @@ class _Subgraph:
             self.variables.rebind(name, left)
 
 
-def _padded(measured: Kept, found: Sequence[Tensor]) -> Kept:
-    longest: Any = found[0].item()
-    torch._check(longest >= 0)
-    return Padded(measured.of, longest)
+def _size(found: Tensor) -> Any:
+    size: Any = found.item()
+    torch._check(size >= 0)
+    return size
 
 
 def _number(number: Tensor, loop: Loop) -> Any:

@@ -34,7 +34,7 @@ _COMPARISONS = {
     ast.NotEq: "!=",
 }
 _BUILTINS = {
-    *("range", "len", "int", "float", "max", "min"),
+    *("range", "len", "bool", "int", "float", "max", "min"),
     *("list", "tuple", "enumerate", "zip", "sum", "round", "divmod", "product", "pairwise"),
     *(name for name, value in vars(math).items() if callable(value)),
 }
@@ -166,7 +166,7 @@ class _Rewriter:
 
     def loop(self, statement: ast.For | ast.While) -> Statements:
         shared = self.names_of([statement])
-        outside = names.read(_without(self.original, statement))
+        outside = names.read(names.without(self.original, statement))
         head = [] if isinstance(statement, ast.For) else [ast.Expr(statement.test)]
         carried = shared & (names.needed([*head, *statement.body]) | outside)
         if isinstance(statement, ast.While):
@@ -182,7 +182,9 @@ class _Rewriter:
             take = ast.copy_location(ast.Assign([statement.target], item), statement)
             body, name = self.closure(statement, statement.body, tail=False, take=take)
             iterable = self.expression(statement.iter)
-            call = self.call("each", iterable, name, _tuple(shared), _tuple(carried))
+            going = jumps.going(statement)
+            left = [_lambda(going)] if going else []
+            call = self.call("each", iterable, name, _tuple(shared), _tuple(carried), *left)
         return [body, ast.copy_location(ast.Expr(call), statement)]
 
     def closure(
@@ -390,22 +392,6 @@ def _has_branches(statement: ast.If) -> bool:
 
 def _walrus(node: ast.AST) -> bool:
     return any(isinstance(n, ast.NamedExpr) for n in ast.walk(node))
-
-
-def _without(body: Statements, statement: ast.stmt) -> list[ast.AST]:
-    """All nodes of the function that do not stand in the statement."""
-    found: list[ast.AST] = []
-    for node in ast.iter_child_nodes(ast.Module(body, [])):
-        found += _outside(node, statement)
-    return found
-
-
-def _outside(node: ast.AST, statement: ast.stmt) -> list[ast.AST]:
-    if node is statement:
-        return []
-    if not any(n is statement for n in ast.walk(node)):
-        return [node]
-    return [n for child in ast.iter_child_nodes(node) for n in _outside(child, statement)]
 
 
 def _lambda(body: ast.expr) -> ast.expr:

@@ -60,7 +60,29 @@ class Shrinks(nn.Module):
         return x, torch.tensor(steps)
 
 
-@pytest.mark.parametrize("module", [Settles, Speaks, LeavesOutLayers, Skips, Shrinks])
+class FindsARow(nn.Module):
+    """Over rows and their numbers, which are read behind the loop; and over tensors in a list."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        before, number, row = torch.zeros(4), 0, x[0, 0]
+        for number, row in enumerate(x[0]):
+            if row.sum() > 0:
+                break
+            before = before + row * number
+        seen = []
+        for row_again in x[0]:
+            seen.append(row_again * 2)
+            if row_again.sum() > 0:
+                break
+        total = torch.zeros(4)
+        for part in (x[0].sum(0), x[0].amax(0), x[0].amin(0)):
+            if part.sum() > 3:
+                break
+            total = total + part
+        return before, row, torch.tensor(number), torch.stack(seen), total
+
+
+@pytest.mark.parametrize("module", [Settles, Speaks, LeavesOutLayers, Skips, Shrinks, FindsARow])
 def test_it_stops_where_python_does(module: type[nn.Module], tmp_path: Path) -> None:
     assert holds(module, ROWS, tmp_path / "model.onnx")
 
@@ -71,7 +93,6 @@ def test_it_stops_where_python_does(module: type[nn.Module], tmp_path: Path) -> 
         "for item in items:\n    if test:\n        break\nelse:\n    pass",
         "for item in items:\n    with lock:\n        if test:\n            break",
         "for item in items:\n    if one:\n        if two:\n            break\n    rest()",
-        "for one, two in items:\n    if test:\n        break",
         "for item in items:\n    for inner in item:\n        work()",
     ],
 )

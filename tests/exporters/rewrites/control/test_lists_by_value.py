@@ -75,7 +75,34 @@ class EndsBehind(nn.Module):
         return torch.stack(steps), steps[-1]
 
 
-MODULES = (Keeps, Sorts, EndsBefore, EndsBehind)
+class While(nn.Module):
+    """Nobody knows how often before it is over: the loop is written twice, once to count."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        every, some = [x[0]], [x[0]]
+        while x.abs().max() > 1:
+            x = x / 2 - 0.1
+            every.append(x[0])
+            if x[0, 0] > 0:
+                some.append(-x[0])
+        return torch.stack(every), torch.stack(some), x
+
+
+class GoesOn(nn.Module):
+    """Behind the loop: the mean of each part between marks, and of what is left. Python's bool."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        means, total, many = [], torch.zeros(3), 0
+        for row in x:
+            total, many = total + row, many + 1
+            if bool((row > 0.5).any()):
+                means.append(total / many)
+                total, many = torch.zeros(3), 0
+        means.append(total / max(many, 1))
+        return torch.stack(means)
+
+
+MODULES = (Keeps, Sorts, EndsBefore, EndsBehind, While, GoesOn)
 
 
 @pytest.fixture(scope="module", params=MODULES)
@@ -102,9 +129,23 @@ class Twice(nn.Module):
         return torch.stack(kept)
 
 
-def test_a_step_gives_all_of_its_items_or_none(tmp_path: Path) -> None:
-    with pytest.raises(ExportRefused, match="decided at more than one place"):
-        Proof((Twice().eval(), STEPS), tmp_path / "m.onnx")
+class TwoLoops(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        rows = []
+        for row in x:
+            rows.append(row)
+        for row in x:
+            rows.append(row * 2)
+        return torch.stack(rows)
+
+
+REFUSED = {Twice: "decided at more than one place", TwoLoops: "appended to by another"}
+
+
+@pytest.mark.parametrize("module", REFUSED)
+def test_a_step_gives_all_of_its_items_or_none(module: type[nn.Module], tmp_path: Path) -> None:
+    with pytest.raises((ExportRefused, TypeError), match=REFUSED[module]):
+        Proof((module().eval(), STEPS), tmp_path / "m.onnx")
 
 
 CASES = {

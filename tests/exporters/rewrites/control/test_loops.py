@@ -124,21 +124,11 @@ class LooksFarBack(nn.Module):
         return torch.stack(rows, 1)
 
 
-class AppendsWhile(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        rows = [x]
-        while x.abs().max() > 1:
-            x = x / 2
-            rows.append(x)
-        return torch.stack(rows).sum()
-
-
 @pytest.mark.parametrize(
     ("module", "reason"),
     [
         (Grows, r"'found' is float32.* before a step and float32"),
         (LooksFarBack, "it reads the list that it appends to"),
-        (AppendsWhile, "how often is not known before"),
     ],
 )
 def test_refuses_what_one_loop_cannot_be(

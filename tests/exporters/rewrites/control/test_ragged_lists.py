@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from tests.exporters.holding import holds
 from tests.exporters.rewrites.control.proving import Feeds, Proof, normal
 from toolkit.errors import ExportRefused
 
@@ -64,7 +65,21 @@ class Steps(nn.Module):
         return torch.cat(rows), state + n.sum()
 
 
-MODULES = (Repeats, Expands, Cuts, Steps)
+class Parts(nn.Module):
+    """Lengths as Python's numbers: rows of other lengths, turned round, and split again."""
+
+    def forward(self, x: Tensor, n: Tensor) -> tuple[Tensor, ...]:
+        lengths = n.sum(1).clamp(max=x.shape[1])
+        rows = []
+        for row, length in zip(x, lengths.tolist(), strict=True):
+            rows.append(row[:length].flip(0))
+        together = torch.cat(rows)
+        parts = torch.split(together, lengths.tolist())
+        longest = torch.zeros(max(lengths.tolist()), 2)
+        return pad_sequence([p * 2 for p in parts], batch_first=True), longest
+
+
+MODULES = (Repeats, Expands, Cuts, Steps, Parts)
 
 
 @pytest.fixture(scope="module", params=MODULES)
@@ -84,6 +99,26 @@ def feeds(batch: int, time: int, *, most: int) -> Feeds:
 @pytest.mark.parametrize("most", [0, 1, 3])
 def test_as_python_has_it(proof: Proof, batch: int, time: int, most: int) -> None:
     proof.holds_for(feeds(batch, time, most=most))
+
+
+class Collapses(nn.Module):
+    """CTC: what is said again and what is nothing is left out of each row."""
+
+    def forward(self, x: Tensor, n: Tensor) -> Tensor:
+        rows = []
+        for row in n:
+            kept, before = [], 0
+            for t in range(row.shape[0]):
+                one = row[t].item()
+                if one not in (before, 0):
+                    kept.append(one)
+                before = one
+            rows.append(torch.tensor(kept, dtype=torch.int64))
+        return pad_sequence(rows, True, -1)
+
+
+def test_lists_in_lists(tmp_path: Path) -> None:
+    assert holds(Collapses, SIGNATURE, tmp_path / "model.onnx")
 
 
 class ReadsBack(nn.Module):
