@@ -9,7 +9,7 @@ from functools import partial, reduce
 from typing import Any
 
 import torch
-from torch import SymBool, Tensor
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils import _pytree as pytree
 
@@ -66,7 +66,7 @@ def _floating(of: Any) -> Any:
 def _truth(of: Any = False) -> Any:
     if isinstance(of, Tensor) and is_traced(of):
         return of.reshape(()).to(torch.bool)
-    return of if isinstance(of, SymBool) else bool(of)
+    return bool(of)
 
 
 def _extreme(ours: Callable[[Any, Any], Any], pythons: Callable[..., Any]) -> Callable[..., Any]:

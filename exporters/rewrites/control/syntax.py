@@ -246,6 +246,9 @@ class _Rewriter:
         """A condition whose `and`, `or`, `not` and comparisons do not ask for a bool."""
         if any(isinstance(n, (ast.NamedExpr, ast.Yield, ast.Await)) for n in ast.walk(node)):
             return node
+        match node:
+            case ast.Call(ast.Name("bool"), [one], []) if "bool" not in self.own:
+                return self.test(one)
         if isinstance(node, ast.BoolOp):
             *parts, last = map(self.test, node.values)
             kind = "both" if isinstance(node.op, ast.And) else "either"

@@ -275,3 +275,22 @@ def test_the_ways_of_a_branch_may_change_a_list(tmp_path: Path) -> None:
     proof = Proof(made, tmp_path / "m.onnx")
     for height, width in product((2, 3, 4, 6), repeat=2):
         proof.holds_for({"x": normal((2, height, width))})
+
+
+class Doubted(nn.Module):
+    """`bool` of sizes and of values, where it is asked and where it is kept."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if bool(x.shape[0] > 3) and not bool(x.sum() > 2):
+            return x * 2
+        above = bool((x > 1).any())
+        return x + 1 if above else x - 1
+
+
+def test_the_bool_of_a_test_is_the_test(tmp_path: Path) -> None:
+    proof = Proof(
+        (Doubted().eval(), "x: float32[batch, 4]; where batch = 1..9"), tmp_path / "m.onnx"
+    )
+    for rows in range(1, 10):
+        for shift in (-2.0, 0.0, 2.0):
+            proof.holds_for({"x": normal((rows, 4), seed=rows, shift=shift)})
