@@ -140,7 +140,7 @@ class Longest(Kept):
 
 
 class Padded(Longest):
-    """And the second time: each is a row of the largest size, with zeros behind it."""
+    """And the second time: each is a row of the largest size, and how much of it counts."""
 
     many = 2
 
