@@ -64,7 +64,7 @@ class ByValues(TorchDispatchMode):
     """Which have no tags, and run by themselves (FlexAttention, torch.cond)."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # torch has no types for it
         self.seen = False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -206,12 +206,13 @@ class Judge:
         self, it: Hearing, judgements: tuple[Judgement, ...]
     ) -> tuple[tuple[Judgement, ...], str]:
         """The judgements, and why they do not count where they do not."""
-        if (tied := self._heard_tied(it, judgements)) is not None:
+        first = self._taking_first(it, judgements)
+        if first and (tied := self._heard_tied(it, first)):
             return tied, ""
         faint = _faint(it.feeds)
         doubtful = any(_is_doubtful(j, it, faint) for j in judgements)
         if self._reference.has_truth and not doubtful:
-            return self._heard_swaying(it, judgements)
+            return self._heard_swaying(it, judgements, first)
         noise = self._noise(it)
         judgements = self._judged(it.got, it.expected, noise)
         if any(_is_tie(j, it) for j in judgements):
@@ -226,22 +227,23 @@ class Judge:
                 return judgements, INTERNAL if summed else ""
         return judgements, ""
 
-    def _heard_tied(
-        self, it: Hearing, judgements: tuple[Judgement, ...]
-    ) -> tuple[Judgement, ...] | None:
-        """Held to what the original gives with ties as ONNX has them, where that explains it."""
+    def _taking_first(self, it: Hearing, judgements: tuple[Judgement, ...]) -> Expectation | None:
+        """What the original gives with its ties as ONNX has them, where that may explain it."""
         if all(j.holds for j in judgements) or any(j.kind in _FORM for j in judgements):
             return None
-        first = self._reference.of_first(it.feeds)
-        within = self._judged(it.got, first) if first else judgements
+        return self._reference.of_first(it.feeds)
+
+    def _heard_tied(self, it: Hearing, first: Expectation) -> tuple[Judgement, ...]:
+        """The judgements where they hold so; else none."""
+        within = self._judged(it.got, first)
         if not all(j.holds for j in within):
-            return None
+            return ()
         if TIED not in self._reference.notes:
             self._reference.notes.append(TIED)
         return within
 
     def _heard_swaying(
-        self, it: Hearing, judgements: tuple[Judgement, ...]
+        self, it: Hearing, judgements: tuple[Judgement, ...], first: Expectation | None
     ) -> tuple[tuple[Judgement, ...], str]:
         """Far off, but so may be a neighbour of the input: where PyTorch picks by an order, equal
         numbers that are rounded in another way change places. The graph itself must be right."""
@@ -250,12 +252,12 @@ class Judge:
             return judgements, ""
         moved = self._reference.swayed(it.case, it.feeds, it.expected, failing, self.deadline)
         within = self._judged(it.got, it.expected, Noise(moved, {})) if moved else judgements
-        if all(j.holds for j in within) and self._is_right_on_paper(it):
+        if all(j.holds for j in within) and self._is_right_on_paper(it, first):
             return within, ILL_CONDITIONED
         self._steady += 1
         return judgements, ""
 
-    def _is_right_on_paper(self, it: Hearing) -> bool:
+    def _is_right_on_paper(self, it: Hearing, first: Expectation | None) -> bool:
         """Does the graph give in float64 what the original gives there, with its ties or ONNX's?
 
         Float64 rounds as well, and then what is equal by chance is ordered by it: so it may be
@@ -263,7 +265,8 @@ class Judge:
         with it that is another is wrong.
         """
         original = self._reference
-        first = original.of_first(it.feeds)
+        if self._exact is None:
+            return False
         if self._agrees(it) or (first and self._agrees(it._replace(expected=first))):
             return True
         try:

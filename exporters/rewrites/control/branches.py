@@ -24,6 +24,7 @@ from exporters.rewrites.control.sizes import (
     as_tensor,
     compared,
     condition,
+    decided,
     is_open,
     limits_a_size,
 )
@@ -70,7 +71,7 @@ def both(left: Way, right: Way) -> Any:
         return condition(right()) if which else False
     if together := _together(which, right, operator.and_):
         return together
-    return _subgraph(which, (lambda: _tensor(right()), lambda: _constant(False)), (), returns=True)
+    return _subgraph(which, (lambda: decided(right()), lambda: decided(False)), (), returns=True)
 
 
 def _together(which: Open, right: Way, join: Callable[[Any, Any], Any]) -> Open | None:
@@ -103,7 +104,7 @@ def either(left: Way, right: Way) -> Any:
         return True if which else condition(right())
     if together := _together(which, right, operator.or_):
         return together
-    return _subgraph(which, (lambda: _constant(True), lambda: _tensor(right())), (), returns=True)
+    return _subgraph(which, (lambda: decided(True), lambda: decided(right())), (), returns=True)
 
 
 def contained(item: Any, within: Any) -> Any:
@@ -139,15 +140,6 @@ def _of_sizes(test: Open, of_values: bool) -> bool:
     if test.assumed is None or free_unbacked_symbols(test.assumed):
         return of_values
     return bool(test.assumed)
-
-
-def _tensor(test: Any) -> Tensor:
-    which = condition(test)
-    return _constant(which) if isinstance(which, bool) else which.tensor
-
-
-def _constant(value: bool) -> Tensor:
-    return torch.full((), value, dtype=torch.bool)
 
 
 class _Leaf(NamedTuple):

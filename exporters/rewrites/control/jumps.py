@@ -38,16 +38,16 @@ def turns(loop: ast.While) -> ast.expr | None:
     return None
 
 
-class _Unmoved(Exception):
-    """A jump out of more than an `if`."""
-
-
 def going(loop: ast.For) -> ast.expr | None:
     """Of a loop over other things: whether it goes on."""
     match loop.body:
         case [ast.If(ast.Name(name), _, [])] if name.startswith(_NAMED):
             return _name(name)
     return None
+
+
+class _Unmoved(Exception):
+    """A jump out of more than an `if`."""
 
 
 class _Removing(names.Blocks):
@@ -70,7 +70,7 @@ class _Removing(names.Blocks):
         made: ast.stmt
         if isinstance(statement, ast.While):
             made = _while(going, statement.test, body)
-        elif (limits := _limits(statement)) is not None:
+        elif (limits := _limits(statement.iter)) is not None:
             first, last = limits
             start += [names.assign(turn, first), names.assign(end, last)]
             take = ast.Assign([statement.target], _name(turn))
@@ -135,9 +135,8 @@ def _surely_jumps(body: Statements) -> bool:
     return isinstance(last, (ast.Break, ast.Continue))
 
 
-def _limits(loop: ast.For) -> tuple[ast.expr, ast.expr] | None:
+def _limits(of: ast.expr) -> tuple[ast.expr, ast.expr] | None:
     """Start and end of a range in steps of one."""
-    of = loop.iter
     if not (isinstance(of, ast.Call) and isinstance(of.func, ast.Name) and of.func.id == "range"):
         return None
     if of.keywords or any(isinstance(a, ast.Starred) for a in of.args) or len(of.args) > 2:

@@ -19,7 +19,14 @@ from exporters.rewrites.control import steps
 from exporters.rewrites.control.effects import held_by
 from exporters.rewrites.control.irreconcilable import Irreconcilable
 from exporters.rewrites.control.sequences import Counted, counted
-from exporters.rewrites.control.sizes import Open, as_tensor, compared, condition, is_of_value
+from exporters.rewrites.control.sizes import (
+    Open,
+    as_tensor,
+    compared,
+    condition,
+    decided,
+    is_of_value,
+)
 from exporters.rewrites.control.slots import Unsteady
 from exporters.rewrites.control.variables import Variables
 from toolkit.errors import ExportRefused
@@ -94,7 +101,7 @@ class _For(steps.Loop):
 
     def goes_on(self, number: Tensor) -> Tensor:
         within: Tensor = number < self._end
-        return within & _tensor(self.going()) if self.going else within
+        return within & decided(self.going()) if self.going else within
 
     def can_step(self) -> bool:
         return compared(">", self.counted.count, self.first) is True
@@ -133,7 +140,7 @@ class _While(steps.Loop):
         self.body(number)
 
     def goes_on(self, number: Tensor) -> Tensor:
-        return _tensor(self.test())
+        return decided(self.test())
 
     def can_step(self) -> bool:
         return False
@@ -147,11 +154,6 @@ class _While(steps.Loop):
     @property
     def place(self) -> str:
         return _place(self.plain)
-
-
-def _tensor(test: Any) -> Tensor:
-    which = condition(test)
-    return which.tensor if isinstance(which, Open) else torch.full((), which)
 
 
 def _place(body: Callable[..., Any]) -> str:

@@ -72,7 +72,7 @@ class EachStep(Kept):
 
     def start(self, limit: Any) -> list[Tensor]:
         like, first = self.of.like, self.of.first
-        rows = torch.zeros((limit, *like.shape), dtype=like.dtype)
+        rows = _room(limit, like)
         if first:
             if len(first) != len(like):
                 raise Irreconcilable("its first step appends other than the rest")
@@ -92,8 +92,7 @@ class SomeSteps(Kept):
     def start(self, limit: Any) -> list[Tensor]:
         if self.of.first:
             raise Irreconcilable("its first step is other than the rest, and appends by a value")
-        rows = torch.zeros((limit, *self.of.like.shape), dtype=self.of.like.dtype)
-        return [rows, torch.zeros((), dtype=torch.int64)]
+        return [_room(limit, self.of.like), torch.zeros((), dtype=torch.int64)]
 
     def after(self, carried: Sequence[Tensor], number: Tensor, given: Recorder) -> list[Tensor]:
         rows, count = carried
@@ -125,14 +124,18 @@ class Nothing(Kept):
 class Longest(Kept):
     """Items of many sizes, the first time that the loop is run: only the largest size is wanted."""
 
+    @property
+    def axis(self) -> int:
+        assert self.of.axis is not None
+        return self.of.axis
+
     def start(self, limit: Any) -> list[Tensor]:
         if self.of.first or self.of.in_front or len(self.of.like) != 1:
             raise Irreconcilable("a step appends tensors of several shapes to a list")
         return [torch.zeros((), dtype=torch.int64)]
 
     def after(self, carried: Sequence[Tensor], number: Tensor, given: Recorder) -> list[Tensor]:
-        assert self.of.axis is not None
-        size = as_tensor(given.row().shape[1 + self.of.axis])
+        size = as_tensor(given.row().shape[1 + self.axis])
         return [torch.maximum(carried[0], size)]
 
     def last(self, carried: Sequence[Tensor], number: Tensor) -> Tensor:
@@ -150,22 +153,25 @@ class Padded(Longest):
 
     def start(self, limit: Any) -> list[Tensor]:
         _, *shape = self.of.like.shape
-        del shape[self.of.axis or 0]
+        del shape[self.axis]
         rows = torch.zeros((limit, self._longest, *shape), dtype=self.of.like.dtype)
         return [rows, torch.zeros((limit,), dtype=torch.int64)]
 
     def after(self, carried: Sequence[Tensor], number: Tensor, given: Recorder) -> list[Tensor]:
         rows, sizes = carried
-        item = given.row()[0].movedim(self.of.axis or 0, 0)
-        many = torch.arange(rows.shape[1])
-        at = torch.minimum(many, (as_tensor(item.shape[0]) - 1).clamp(min=0))
-        behind = torch.cat([item, torch.zeros((1, *item.shape[1:]), dtype=item.dtype)])
+        item = given.row()[0].movedim(self.axis, 0)
         size = as_tensor(item.shape[0])
-        return [_put(rows, number, behind.index_select(0, at)), _put(sizes, number, size)]
+        at = torch.minimum(torch.arange(rows.shape[1]), (size - 1).clamp(min=0))
+        some = torch.cat([item, torch.zeros((1, *item.shape[1:]), dtype=item.dtype)])
+        return [_put(rows, number, some.index_select(0, at)), _put(sizes, number, size)]
 
     def left(self, carried: Sequence[Tensor], number: Tensor | None) -> Any:
         rows, sizes = (_first(part, number) for part in carried)
-        return Ragged(self.of.before, rows, sizes, self.of.axis or 0)
+        return Ragged(self.of.before, rows, sizes, self.axis)
+
+
+def _room(limit: Any, like: Tensor) -> Tensor:
+    return torch.zeros((limit, *like.shape), dtype=like.dtype)
 
 
 def _put(rows: Tensor, at: Tensor, row: Tensor) -> Tensor:

@@ -87,6 +87,12 @@ def condition(test: Any) -> bool | Open:
     return bool(test)
 
 
+def decided(test: Any) -> Tensor:
+    """The truth of anything that stands in a test, as a tensor."""
+    which = condition(test)
+    return which.tensor if isinstance(which, Open) else torch.full((), which, dtype=torch.bool)
+
+
 def _outcome(test: SymBool) -> Tensor:
     """A tensor that holds it: only a branch takes a condition on sizes as it is."""
     some = torch.zeros((), dtype=torch.bool)  # a subgraph has at least one input
