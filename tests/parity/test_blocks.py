@@ -13,10 +13,10 @@ from toolkit.parity import blocks
 from toolkit.parity.cases import Case
 from toolkit.parity.comparators import Meanings
 from toolkit.parity.compare import Evidence
+from toolkit.parity.expectation import Expectation
 from toolkit.parity.fidelity import Tally
 from toolkit.parity.measures import Measuring
 from toolkit.parity.metrics import max_abs_error, scale
-from toolkit.parity.reference import Expectation
 from toolkit.parity.results import CaseResult
 from toolkit.parity.verdict import Judgement, Tolerance, judge, spread
 from toolkit.signature import Signature

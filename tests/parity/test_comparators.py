@@ -5,7 +5,7 @@ import pytest
 
 from toolkit.errors import InputError
 from toolkit.parity.comparators import Meaning, Meanings
-from toolkit.parity.reference import Expectation
+from toolkit.parity.expectation import Expectation
 from toolkit.signature import Signature
 
 

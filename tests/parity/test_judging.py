@@ -77,6 +77,24 @@ def test_numbers_near_zero_are_heard_again_as_others_are(fill: str) -> None:
     assert not again(one_percent_more, one_percent_more).holds
 
 
+def test_what_differs_near_zero_is_said_of_those_numbers_and_not_of_zeros() -> None:
+    """Of which the logarithm is -inf."""
+
+    def logarithm(x: np.ndarray) -> np.ndarray:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.log(x.max()), x.dtype)
+
+    result = heard(
+        lambda x: logarithm(x) * np.float32(1.01),
+        lambda x: logarithm(x) * 1.01,
+        logarithm,
+        original=logarithm,
+        case=Case((("n", 4),), "denormal", 0),
+    )
+    assert not result.holds
+    assert "expected -90.8" in result.reason
+
+
 def test_the_same_numbers_from_a_graph_that_cannot_be_evaluated_differ() -> None:
     assert not heard(one_by_one, None).holds
 

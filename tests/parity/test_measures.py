@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from toolkit.parity.cases import Case
+from toolkit.parity.expectation import Expectation
 from toolkit.parity.measures import Measuring
-from toolkit.parity.reference import Expectation
 from toolkit.parity.results import CaseResult, Measures
 from toolkit.parity.verdict import Judgement
 

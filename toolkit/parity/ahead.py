@@ -12,8 +12,9 @@ from math import inf
 from toolkit.errors import OnnxportError
 from toolkit.parity.cases import Case
 from toolkit.parity.ending import ending
+from toolkit.parity.expectation import Known
 from toolkit.parity.pacing import ENOUGH, Clock, Room
-from toolkit.parity.reference import Known, Reference
+from toolkit.parity.reference import Reference
 from toolkit.signature import Signature
 
 ROOM = 512 << 20

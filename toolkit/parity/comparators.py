@@ -15,9 +15,9 @@ from typing import Protocol
 import numpy as np
 
 from toolkit.parity import blocks, kinds
+from toolkit.parity.expectation import Expectation
 from toolkit.parity.metrics import below, decibels, kl_divergence
 from toolkit.parity.overlap import Boxes, Masks
-from toolkit.parity.reference import Expectation
 from toolkit.signature import Signature
 
 HALF_STEP = 2.0**-16

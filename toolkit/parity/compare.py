@@ -16,11 +16,12 @@ from toolkit.parity.cases import GIVEN, Case
 from toolkit.parity.comparators import Meanings
 from toolkit.parity.digest import digest
 from toolkit.parity.ending import TOLD, ending
+from toolkit.parity.expectation import Known
 from toolkit.parity.fidelity import Tally
 from toolkit.parity.judging import Judge
 from toolkit.parity.measures import Measuring
 from toolkit.parity.pacing import Clock, Room
-from toolkit.parity.reference import Known, Reference
+from toolkit.parity.reference import Reference
 from toolkit.parity.results import CaseResult
 from toolkit.plugins import Session
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from toolkit.parity.reference import Expectation, Noise, is_lost
+from toolkit.parity.expectation import Expectation, Noise, is_lost
 from toolkit.parity.verdict import Tolerance
 
 _MOST_ULPS = 2.0**17

@@ -11,7 +11,8 @@ from toolkit import examples
 from toolkit.errors import OnnxportError
 from toolkit.examples import Feeds
 from toolkit.parity.cases import GIVEN, Case
-from toolkit.parity.reference import Arrays, Reference
+from toolkit.parity.expectation import Arrays
+from toolkit.parity.reference import Reference
 from toolkit.plugins import Session
 
 _TRIED = 3

@@ -18,7 +18,8 @@ from toolkit.examples import Feeds
 from toolkit.parity.cases import GIVEN, Case
 from toolkit.parity.conditioning import sums, unstable
 from toolkit.parity.digest import digest
-from toolkit.parity.reference import Arrays, Expectation, Noise, Reference
+from toolkit.parity.expectation import Arrays, Expectation, Noise
+from toolkit.parity.reference import Reference
 from toolkit.signature import Signature
 
 MOST_BYTES = 16 * 2**20

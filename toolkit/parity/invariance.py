@@ -19,7 +19,7 @@ import numpy as np
 
 from toolkit.errors import InputError
 from toolkit.examples import Feeds, is_mask
-from toolkit.parity.reference import Arrays
+from toolkit.parity.expectation import Arrays
 from toolkit.plugins import Session
 from toolkit.sequence import PAST, PRESENT
 from toolkit.signature import Signature, TensorSpec

@@ -9,7 +9,7 @@ import numpy as np
 
 from toolkit.dtypes import DTYPES
 from toolkit.parity import blocks, metrics
-from toolkit.parity.reference import Expectation
+from toolkit.parity.expectation import Expectation
 from toolkit.parity.results import CaseResult, Measures
 
 TOP = 5

@@ -5,18 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import count, islice
 from math import inf
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
-from toolkit.dtypes import DTYPES, epsilon
 from toolkit.errors import OnnxportError
 from toolkit.examples import Feeds
 from toolkit.parity.cases import GIVEN, Case
-from toolkit.parity.metrics import scale
+from toolkit.parity.expectation import Arrays, Expectation, Known, Moved, Noise, is_lost
+from toolkit.parity.neighbours import around, neighbour, neighbours, untied
 from toolkit.parity.operators import Told
 from toolkit.parity.repeating import Repeating
 from toolkit.parity.settings import Setting
@@ -26,7 +26,6 @@ from toolkit.plugins import Session
 from toolkit.signature import Signature
 from toolkit.ties import first_of_equals
 
-Arrays = Mapping[str, np.ndarray]
 Moving = Callable[[float, np.random.Generator, int], AbstractContextManager[None]]
 """While it is entered `exact` has other weights, so many ulps away; see `PyTorchSession.moved`."""
 
@@ -39,9 +38,6 @@ _SPARSE = 8
 _TIE_DRAWS = 64
 """Neighbours that are asked for the order of equal numbers: one pair in 100 million stays."""
 
-_FAR = 256.0
-"""Ulps within which equal numbers are moved apart."""
-
 _FEW_DRAWS, _LIGHT = 4, 1 << 20
 """As many of a model that has more numbers than this."""
 
@@ -51,50 +47,6 @@ IN_HASTE = (
 )
 
 _Drawn = TypeVar("_Drawn")
-
-
-@dataclass(frozen=True)
-class Expectation:
-    """The outputs of one case: in the model's own precision, and the truth as it came.
-
-    That is float64, or what stands in for it; it is widened where it is compared, piece by piece.
-    """
-
-    plain: Arrays
-    truth: Arrays
-    noise: Mapping[str, float] = field(default_factory=dict)
-    """By output, how far it moves between runs that should be equal, where that was tried."""
-
-
-def is_lost(spread: float, expected: Expectation, output: str) -> bool:
-    """Is a floating output uncertain by more than half of its digits?
-
-    That is by sqrt(epsilon) of its largest value: 2^11.5 ulps in float32. Models of the zoo are
-    moved by 15 ulps at most, MobileNets with random norms by 2,400 to 8,000,000
-    (docs/decisions/verdict.md).
-    """
-    dtype = str(expected.plain[output].dtype)
-    if DTYPES[dtype].kind != "f":
-        return False
-    lost: float = np.sqrt(epsilon(dtype)) * scale(expected.truth[output])
-    return spread > lost > 0.0
-
-
-class Known(NamedTuple):
-    """A case of which the reference was asked before there was a candidate."""
-
-    feeds: Arrays
-    expected: Expectation
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Noise:
-    """What the reference itself cannot resolve: by output a spread, and by output of whole numbers
-    the positions that are ties."""
-
-    spread: Mapping[str, float]
-    undecided: Mapping[str, np.ndarray]
 
 
 class Reference:
@@ -173,7 +125,7 @@ class Reference:
 
     def nudged(self, feeds: Arrays) -> Arrays:
         """A neighbour of the feed: each floating number one ulp away."""
-        return self._near(feeds, 1.0, 0)
+        return neighbour(feeds, self._floats(feeds), 0)
 
     @property
     def has_truth(self) -> bool:
@@ -231,15 +183,16 @@ class Reference:
         and one that does not, as a norm takes out what all numbers have in common: fewer make the
         noise narrower, and so a verdict stricter, never milder.
         """
-        moved = _Moved(expected)
+        moved = Moved(expected)
         errors = dict.fromkeys(expected.plain, 0.0)
+        floats, rng = self._floats(feeds), np.random.default_rng(case.seed)
         floating = any(s.is_float for s in self.signature.inputs)
         if floating:
-            neighbours = self._neighbours(feeds, ulps, drift, np.random.default_rng(case.seed))
+            draws = neighbours(feeds, floats, rng, self._draws, ulps=ulps, drift=drift)
         else:
-            neighbours = self._others(case)
+            draws = self._others(case)
         least = 3 if drift else 1
-        for near in self._until(end, neighbours, least if floating else 1):
+        for near in self._until(end, draws, least if floating else 1):
             try:
                 there = self.expect(near)
             except OnnxportError:  # a neighbour just outside of what the model accepts
@@ -251,7 +204,7 @@ class Reference:
                 moved.add(there.truth)
             del there
         if floating and sum(feeds[s.name].size for s in self.signature.inputs) <= _SPARSE:
-            for near in self._until(end, self._around(feeds, case.seed), 0):
+            for near in self._until(end, around(feeds, floats, case.seed, self._draws), 0):
                 with suppress(OnnxportError):
                     there = self.expect_once(near)
                     for name, plain in there.plain.items():
@@ -286,7 +239,7 @@ class Reference:
             if got[name].shape == undecided.shape
         }
         ties = {name: undecided.copy() for name, undecided in noise.undecided.items()}
-        draws = (self._near(feeds, 1.0, case.seed, _TIE_DRAWS, n) for n in range(_TIE_DRAWS))
+        draws = self._drawn(feeds, case.seed, _TIE_DRAWS)
         for near in self._until(end, draws, 0):
             if not any(places.any() for places in left.values()):
                 break
@@ -304,11 +257,11 @@ class Reference:
         than half of its digits; empty where none does. What is picked by an order jumps: of a
         large model so few neighbours are asked that it is missed where only two numbers are equal.
         """
-        if not any(s.is_float and feeds[s.name].size for s in self.signature.inputs):
+        if not self._floats(feeds):
             return {}
         light = sum(a.size for a in self.weights().values()) < _LIGHT
         many = _TIE_DRAWS if light else _FEW_DRAWS
-        draws = (self._near(feeds, 1.0, case.seed, many, n) for n in range(many))
+        draws = self._drawn(feeds, case.seed, many)
         for near in self._until(end, draws, 0):
             with suppress(OnnxportError):
                 there = self.kept(self.plain.run(near), near)
@@ -318,12 +271,15 @@ class Reference:
         return {}
 
     def untied(self, feeds: Arrays, seed: int) -> Iterator[Arrays]:
-        """Neighbours in which no two numbers are equal that are it by chance: each is moved by a
-        part of its own of 256 ulps, and 0 stays 0."""
-        floats = {s.name for s in self.signature.inputs if s.is_float}
-        for draw in range(self._draws):
-            rng = np.random.default_rng([seed, draw])
-            yield {n: _parted(a, _FAR, rng) if n in floats else a for n, a in feeds.items()}
+        """Neighbours of the feed without equal numbers."""
+        return untied(feeds, self._floats(feeds), seed, self._draws)
+
+    def _floats(self, feeds: Arrays) -> list[str]:
+        return [s.name for s in self.signature.inputs if s.is_float and feeds[s.name].size]
+
+    def _drawn(self, feeds: Arrays, seed: int, many: int) -> Iterator[Arrays]:
+        floats = self._floats(feeds)
+        return (neighbour(feeds, floats, seed, many, n) for n in range(many))
 
     def _until(self, end: float, draws: Iterator[_Drawn], least: int) -> Iterator[_Drawn]:
         """All that are drawn; after `end` the first few, and a note says so."""
@@ -348,28 +304,6 @@ class Reference:
         fill = "uniform" if case.fill == GIVEN else case.fill
         for n in range(self._draws):
             yield Case(case.sizes, fill, case.seed + 1000 + n).feeds(self.signature)
-
-    def _neighbours(
-        self, feeds: Arrays, ulps: float, drift: float, rng: np.random.Generator
-    ) -> Iterator[Arrays]:
-        """All inputs moved, now and then one: a target that is compared with 1 is to stay."""
-        ordered = [s.name for s in self.signature.inputs if s.is_float and feeds[s.name].size]
-        floats = {*ordered}
-        for steps in (drift, -drift) if drift else ():
-            yield {n: _scaled(a, steps) if n in floats else a for n, a in feeds.items()}
-        for draw in range(self._draws):
-            alone = draw > 1 and draw % 2 and ordered
-            names = {ordered[(draw // 2 - 1) % len(ordered)]} if alone else floats
-            yield {n: _nudged(a, ulps, rng) if n in names else a for n, a in feeds.items()}
-
-    def _near(self, feeds: Arrays, ulps: float, *seed: int) -> Arrays:
-        """One neighbour, all of whose floating inputs are moved."""
-        return next(self._neighbours(feeds, ulps, 0.0, np.random.default_rng(seed)))
-
-    def _around(self, feeds: Arrays, seed: int) -> Iterator[Arrays]:
-        """Inputs at 2, 4, 8, ... ulps: of one number there are two neighbours, and PyTorch's error
-        at three places is luck."""
-        return (self._near(feeds, 2.0**far, seed, far) for far in range(1, self._draws + 1))
 
     def _with_other_weights(
         self, feeds: Arrays, ulps: float, drift: float, seed: int
@@ -398,49 +332,3 @@ class Reference:
             )
             return None
         return self.kept(outputs, feeds)
-
-
-class _Moved:
-    """How far outputs move among samples of them, of which none is kept."""
-
-    def __init__(self, expected: Expectation) -> None:
-        self._expected = expected
-        self.spread = dict.fromkeys(expected.plain, 0.0)
-        self.undecided = {
-            name: unsettled(plain, [expected.truth[name]])
-            for name, plain in expected.plain.items()
-            if DTYPES[str(plain.dtype)].kind != "f"
-        }
-
-    def add(self, outputs: Arrays) -> None:
-        for name, plain in self._expected.plain.items():
-            if name not in outputs:
-                continue
-            sample = outputs[name]
-            self.spread[name] = max(self.spread[name], spread(self._expected.truth[name], [sample]))
-            if name in self.undecided:
-                self.undecided[name] |= unsettled(plain, [sample])
-
-
-def _nudged(array: np.ndarray, ulps: float, rng: np.random.Generator) -> np.ndarray:
-    """Each number `ulps` up or down; for zeros, ulps of the array's root mean square."""
-    wide = array.astype(np.float64, copy=False)
-    finite = wide[np.isfinite(wide)]
-    usual = float(np.sqrt(np.mean(finite**2))) if finite.size else 0.0
-    size = np.where(np.isfinite(wide), np.abs(wide), 0.0)  # infinity moved by an ulp is no NaN
-    step = np.where(wide == 0.0, usual or 1.0, size) * ulps * epsilon(str(array.dtype))
-    signs = rng.integers(0, 2, array.shape) * 2 - 1
-    return np.asarray(wide + signs * step).astype(array.dtype)
-
-
-def _parted(array: np.ndarray, ulps: float, rng: np.random.Generator) -> np.ndarray:
-    """Each number but 0 moved by another part of so many ulps, up or down."""
-    far = ulps * epsilon(str(array.dtype))
-    moved = array.astype(np.float64) * (1.0 + far * rng.uniform(-1.0, 1.0, array.shape))
-    return moved.astype(array.dtype)
-
-
-def _scaled(array: np.ndarray, ulps: float) -> np.ndarray:
-    """All numbers `ulps` away from zero, or towards it; where all are zero, ulps of 1."""
-    wide, far = array.astype(np.float64, copy=False), ulps * epsilon(str(array.dtype))
-    return np.asarray(wide * (1.0 + far) if wide.any() else wide + far).astype(array.dtype)

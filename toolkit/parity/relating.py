@@ -16,10 +16,11 @@ import numpy as np
 from toolkit.dtypes import DTYPES
 from toolkit.errors import OnnxportError
 from toolkit.parity.cases import GIVEN, Case
+from toolkit.parity.expectation import Arrays, Expectation
 from toolkit.parity.invariance import Drawn, Relation, relations, sizes_of, state_of
 from toolkit.parity.judging import Judge
 from toolkit.parity.metrics import decibels
-from toolkit.parity.reference import Arrays, Expectation, Reference
+from toolkit.parity.reference import Reference
 from toolkit.parity.results import CaseResult, Invariance
 from toolkit.parity.verdict import Tolerance
 from toolkit.plugins import Session

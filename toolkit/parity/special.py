@@ -25,7 +25,8 @@ import numpy as np
 from toolkit import examples
 from toolkit.errors import OnnxportError
 from toolkit.parity import blocks
-from toolkit.parity.reference import Arrays, Expectation, Reference
+from toolkit.parity.expectation import Arrays, Expectation
+from toolkit.parity.reference import Reference
 from toolkit.parity.verdict import Judgement
 
 SPECIAL = examples.SPECIAL

@@ -17,8 +17,9 @@ from toolkit.dtypes import DTYPES, epsilon
 from toolkit.errors import OnnxportError
 from toolkit.inference.intermediates import values
 from toolkit.optimize.places import steps
+from toolkit.parity.expectation import Expectation
 from toolkit.parity.landmarks import Landmark, Step
-from toolkit.parity.reference import Expectation, Reference
+from toolkit.parity.reference import Reference
 from toolkit.parity.sketch import Sketch
 from toolkit.parity.verdict import Tolerance
 from toolkit.pipeline.subjects import matched

@@ -13,8 +13,9 @@ from toolkit.errors import InputError
 from toolkit.examples import Feeds
 from toolkit.inference.data import Data, from_arrays, open_data
 from toolkit.parity.comparators import Meanings
+from toolkit.parity.expectation import Expectation
 from toolkit.parity.fidelity import Budget, Tally
-from toolkit.parity.reference import Expectation, Reference
+from toolkit.parity.reference import Reference
 from toolkit.plugins import Session
 from toolkit.signature import Signature
 
