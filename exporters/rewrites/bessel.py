@@ -108,17 +108,22 @@ def _k(x: Tensor, small: Tensor, large: Tensor) -> Tensor:
     return torch.where(x > 0, found, torch.where(x == 0, inf, nan))
 
 
+def _log_of_half(x: Tensor) -> Tensor:
+    """In float64, as PyTorch has it: the half of a denormal is another number in float32."""
+    return (0.5 * x.double()).log().to(x.dtype)
+
+
 def _k0e(x: Tensor) -> Tensor:
     x = floating(x)
     near, far = x.clamp(max=2.0), x.clamp(min=2.0)
-    small = chebyshev(near * near - 2, K0["A"]) - (0.5 * near).log() * _i0(near)
+    small = chebyshev(near * near - 2, K0["A"]) - _log_of_half(near) * _i0(near)
     return _k(x, small * near.exp(), chebyshev(8 / far - 2, K0["B"]) / far.sqrt())
 
 
 def _k1e(x: Tensor) -> Tensor:
     x = floating(x)
     near, far = x.clamp(max=2.0), x.clamp(min=2.0)
-    small = (0.5 * near).log() * _i1(near) + chebyshev(near * near - 2, K1["A"]) / near
+    small = _log_of_half(near) * _i1(near) + chebyshev(near * near - 2, K1["A"]) / near
     return _k(x, small * near.exp(), chebyshev(8 / far - 2, K1["B"]) / far.sqrt())
 
 

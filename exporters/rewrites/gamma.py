@@ -19,6 +19,17 @@ from exporters.rewrites.series import floating, polynomial
 _BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510)
 """B2, B4, ... B16: DLMF 24.2."""
 
+_EULER = 0.5772156649015329
+
+_ZETA = (
+    *(1.6449340668482264, 1.2020569031595942, 1.0823232337111382, 1.0369277551433699),
+    *(1.0173430619844491, 1.0083492773819228, 1.0040773561979443),
+)
+"""zeta(2), ... zeta(8)."""
+
+_ABOVE_ONE = [*reversed([-_EULER, *((-1.0) ** k * z / k for k, z in enumerate(_ZETA, 2))])]
+"""The series of log gamma(1 + x) over x."""
+
 _SHIFT = 10
 """Recurrences move the argument so far up, and asymptotic series begin there."""
 
@@ -130,7 +141,8 @@ def _igammac(a: Tensor, x: Tensor) -> Tensor:
 def _incomplete(a: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """P(a, x) and Q(a, x): a power series where x < a + 1, a continued fraction elsewhere.
 
-    DLMF 8.11.4 and 8.9.2, the fraction by Lentz's method; both until no element changes.
+    DLMF 8.11.4 and 8.9.2, the fraction by Lentz's method; both until no element changes. Where P is
+    nearly 1, Q has a series of its own, in the places where PyTorch takes it.
     """
     dtype = torch.promote_types(floating(a).dtype, floating(x).dtype)
     a, x = torch.broadcast_tensors(a.double(), x.double())
@@ -142,6 +154,9 @@ def _incomplete(a: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     right = fine & ~left
     upper = front * _fraction(torch.where(right, a, 1.0), torch.where(right, x, 3.0))
     lower, upper = torch.where(left, lower, 1 - upper), torch.where(left, 1 - lower, upper)
+    enough = ((x <= 0.5) & (-0.4 / x.log() < a)) | ((x > 0.5) & (1.1 * x < a))
+    rest = fine & (x <= 1.1) & ~enough
+    upper = torch.where(rest, _rest(torch.where(rest, a, 1.0), torch.where(rest, x, 0.5)), upper)
 
     # At the borders P is 0 (x = 0, or a infinite) or 1 (a = 0, or x infinite).
     zero = ((x == 0) & (a > 0)) | ((a == inf) & (x >= 0) & (x < inf))
@@ -165,6 +180,34 @@ def _series(a: Tensor, x: Tensor) -> Tensor:
 
     one = torch.ones((), dtype=a.dtype, device=a.device)
     return repeat_while(unfinished, step, (one, 1 / a, 1 / a))[2]
+
+
+def _rest(a: Tensor, x: Tensor) -> Tensor:
+    """1 - P for a small x, by DLMF 8.7.3: no digits are lost where P is nearly 1."""
+
+    def unfinished(k: Tensor, factor: Tensor, term: Tensor, total: Tensor) -> Tensor:
+        return (term.abs() > 1e-17 * total.abs()).any()
+
+    def step(
+        k: Tensor, factor: Tensor, term: Tensor, total: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        factor = factor * (-x / k)
+        term = factor / (a + k)
+        return k + 1.0, factor, term, total + term
+
+    one = torch.ones((), dtype=a.dtype, device=a.device)
+    full = torch.ones_like(a)
+    total = repeat_while(unfinished, step, (one, full, full, torch.zeros_like(a)))[3]
+    power = a * x.log()
+    return -(power - _lgamma_above_one(a)).expm1() - (power - _lgamma(a)).exp() * total
+
+
+def _lgamma_above_one(x: Tensor) -> Tensor:
+    """log gamma(1 + x) to its last digits for a small x >= 0: DLMF 5.7.3, of 1 + x as it is rounded
+    by PyTorch."""
+    above = (1 + x) - 1
+    series = above * polynomial(above, _ABOVE_ONE)
+    return torch.where(above < 0.01, series, _lgamma(1 + x))
 
 
 def _fraction(a: Tensor, x: Tensor) -> Tensor:

@@ -55,7 +55,9 @@ def _arguments(x: Any, n: Any) -> tuple[Tensor, Tensor]:
 
 
 def _double(x: Tensor, k: Tensor, last: Tensor, before: Tensor) -> Tensor:
-    return (x + x) * last - before
+    """2x last - before, which comes out where the first product alone is beyond the range; PyTorch
+    adds it up without rounding the product."""
+    return 2 * (x * last - 0.5 * before)
 
 
 def _hermite_h(x: Tensor, k: Tensor, last: Tensor, before: Tensor) -> Tensor:

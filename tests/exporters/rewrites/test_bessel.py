@@ -27,6 +27,13 @@ def test_ends_of_the_line_and_zeros_are_those_of_pytorch(name: str) -> None:
     torch.testing.assert_close(how(x), kernel(x), rtol=1e-4, atol=1e-6, equal_nan=True)
 
 
+@pytest.mark.parametrize("name", [n for n in ATEN if "bessel_k" in n or "bessel_y" in n])
+def test_what_has_a_pole_at_zero_is_exact_at_denormal_numbers(name: str) -> None:
+    kernel, how = FUNCTIONS[name]
+    x = torch.tensor([1e-45, 1.5e-43, 1e-39])
+    torch.testing.assert_close(how(x), kernel(x.double()).float(), rtol=1e-6, atol=0.0)
+
+
 @pytest.mark.parametrize("name", ATEN)
 def test_whole_numbers_are_taken_as_floats(name: str) -> None:
     _, how = FUNCTIONS[name]

@@ -58,6 +58,15 @@ def test_incomplete_gamma_functions(op: Any, size: float) -> None:
     near(op, a, x, rtol=1e-8)
 
 
+def test_the_upper_function_keeps_its_digits_where_the_lower_is_nearly_one() -> None:
+    """And so Q is nearly 0: 1 - P would be rounding. All of it counts, down to denormal numbers."""
+    rng = torch.Generator().manual_seed(0)
+    a, x = (10.0 ** (-12 * torch.rand(400, generator=rng, dtype=torch.float64)) for _ in "ax")
+    a, x = torch.cat([a, a.new_tensor([1.5e-43])]), torch.cat([1.1 * x, x.new_tensor([3.2e-39])])
+    found, wanted = HOW[aten.igammac.default](a, x), aten.igammac.default(a, x)
+    torch.testing.assert_close(found, wanted, rtol=1e-8, atol=0.0)
+
+
 @pytest.mark.parametrize("op", [aten.igamma.default, aten.igammac.default], ids=str)
 def test_borders_of_the_incomplete_gamma_functions(op: Any) -> None:
     a = torch.tensor([0.0, 0.0, 1.0, INF, 2.0, -1.0, 2.0, INF])
