@@ -23,6 +23,7 @@ from onnxscript.rewriter import _matcher
 from onnxscript.rewriter._context import TapeBuilder
 
 from exporters.axes import from_the_front
+from exporters.kernels import carry
 from toolkit.external import ALIGNMENT, SMALL
 from toolkit.optimize.sharing import bits, equal, marks
 from toolkit.parity.weights import TRANSPOSED
@@ -42,7 +43,7 @@ def write(program: Any, path: Path, signature: Signature, passes: Iterable[Pass]
     _name(graph.inputs, [s.name for s in signature.inputs])
     _name(graph.outputs, [s.name for s in signature.outputs])
     _set_apart(graph)
-    for change in (from_the_front, *passes):
+    for change in (from_the_front, carry, *passes):
         change(program.model)
     weights = [v.const_value for g in program.model.graphs() for v in g.initializers.values()]
     heavy = any(tensor is not None and tensor.nbytes > SMALL for tensor in weights)
