@@ -99,7 +99,9 @@ def _reduced(
         return losses.sum()
     counts = (~ignored).to(losses.dtype)
     if weight is not None:
-        counts = counts * weight[_counted(target, ignore_index)]
+        # Not by []: of a lone sample's class torch asks for the number.
+        classes = _counted(target, ignore_index)
+        counts = counts * weight.index_select(0, classes.reshape(-1)).reshape(classes.shape)
     return losses.sum() / counts.sum()
 
 

@@ -87,6 +87,7 @@ class EveryLoss(nn.Module):
             "soft": self.soft(x, (-x).softmax(1)),
             "negative": self.negative(x, target),
             "alone": self.negative(x[0], target[0]),
+            "mean of one": self.soft(x[0], target[0]),
             "chunked": self.chunked(x, target),
             "each": self.each(x, target),
         }
