@@ -31,7 +31,16 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import harness
 from benchmarks.harness import Row, rows, since
 
-CORPORA = ("modules", "operators", "architectures", "multimodal", "bends", "vision", "packages")
+CORPORA = (
+    "modules",
+    "operators",
+    "wholes",
+    "architectures",
+    "multimodal",
+    "bends",
+    "vision",
+    "packages",
+)
 EXPORTERS = ("ours", "ours-without-torchscript", "dynamo", "torchscript", "transformers")
 RESULTS = Path("build/coverage")
 LIMIT = 180.0

@@ -38,30 +38,34 @@ TIES = ("kthvalue", "topk")
 
 
 def cases() -> Iterator[Case]:
+    return of_dtype(torch.float32, SAMPLES)
+
+
+def of_dtype(dtype: torch.dtype, samples: int, prefix: str = "") -> Iterator[Case]:
     from torch.testing._internal.common_methods_invocations import op_db
 
     for info in op_db:
-        if torch.float32 not in info.dtypes:
+        if dtype not in info.dtypes:
             continue
         name = info.name + (f".{info.variant_test_name}" if info.variant_test_name else "")
-        for number in range(SAMPLES):
+        for number in range(samples):
             yield Case(
-                f"{name}/{number}",
-                partial(_build, info, number, SHOWN),
-                unseen=partial(_build, info, number, UNSEEN),
+                f"{prefix}{name}/{number}",
+                partial(_build, info, number, SHOWN, dtype),
+                unseen=partial(_build, info, number, UNSEEN, dtype),
                 meaningless=MEANINGLESS.get(info.name, ""),
             )
 
 
 def _build(
-    info: Any, number: int, seeds: tuple[int, ...]
+    info: Any, number: int, seeds: tuple[int, ...], dtype: torch.dtype
 ) -> tuple[nn.Module, Signature] | tuple[nn.Module, Signature, list[dict[str, Tensor]]]:
-    call = _call(info, number, SHOWN[0])
+    call = _call(info, number, SHOWN[0], dtype)
     signature = call.signature()
     name = info.name
     if name not in IN_ORDER + REGULAR + TIES and _can_be_redrawn(call, signature):
         return call, signature
-    others = [_call(info, number, seed) for seed in seeds]
+    others = [_call(info, number, seed, dtype) for seed in seeds]
     data = Signature(tuple(replace(s, values=FromData()) for s in signature.inputs))
     shown = [
         dict(zip([s.name for s in signature.inputs], other.tensors, strict=True))
@@ -71,10 +75,10 @@ def _build(
     return call, data, shown
 
 
-def _call(info: Any, number: int, seed: int) -> Call:
+def _call(info: Any, number: int, seed: int, dtype: torch.dtype) -> Call:
     """The number-th sample whose tensors and results have elements: others prove nothing."""
     torch.manual_seed(seed)
-    samples = info.sample_inputs("cpu", torch.float32, requires_grad=False)
+    samples = info.sample_inputs("cpu", dtype, requires_grad=False)
     found = next(islice(filter(None, (_telling(info, s) for s in samples)), number, None), None)
     if found is None:
         raise LookupError(f"there are fewer than {number + 1} samples of tensors with elements")
