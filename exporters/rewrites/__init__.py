@@ -81,6 +81,7 @@ _FAMILIES = (
     "named_axes",
     "products",
     "padding",
+    "wholes",
 )
 """The files of this folder that have a FAMILY, in the order in which their contexts are entered."""
 

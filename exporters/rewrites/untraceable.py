@@ -136,6 +136,16 @@ def _bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0) -> T
     return torch.zeros_like(counts, dtype=dtype).scatter_add(0, x, weights.to(dtype))
 
 
+def _one_hot(x: Tensor, num_classes: int = -1) -> Tensor:
+    """Without a number of classes: up to the largest that is there."""
+    if not is_open(num_classes):
+        if num_classes != -1:
+            return functional.one_hot(x, num_classes)
+        num_classes = torch.bincount(x.reshape(-1)).shape[0]
+    classes = torch.arange(num_classes, device=x.device)
+    return (x.unsqueeze(-1) == classes).to(torch.int64)
+
+
 def _fill_diagonal(x: Tensor, fill_value: float, wrap: bool = False) -> Tensor:
     """In place, as where all indices are the same; wrapped only where the sizes are known."""
     if wrap or not any(map(is_open, x.shape)):
@@ -173,6 +183,7 @@ _TABLE: dict[Any, Callable[..., Any]] = {
     Tensor.fill_diagonal_: _fill_diagonal,
     torch.bincount: _bincount,
     Tensor.bincount: _bincount,
+    functional.one_hot: _one_hot,
     torch.equal: _equal,
     Tensor.equal: _equal,
 }

@@ -92,3 +92,15 @@ class OfItsSize(nn.Module):
 def test_sizes_stay_open(tmp_path: Path) -> None:
     signature = "x: float32[n, m] in -2..2; where n = 2..6, m = 1..5"
     assert holds(OfItsSize, signature, tmp_path / "model.onnx")
+
+
+class Classes(nn.Module):
+    """As many as there are, as many as a size says, and a number of them."""
+
+    def forward(self, y: Tensor) -> tuple[Tensor, ...]:
+        hot = functional.one_hot
+        return hot(y), hot(y, len(y) + 5), hot(y, 7).to(y.dtype).sum(0)
+
+
+def test_one_hot_of_any_number_of_classes(tmp_path: Path) -> None:
+    assert holds(Classes, "y: int64[n] in 0..4; where n = 1..9", tmp_path / "model.onnx")
