@@ -21,7 +21,24 @@ class _Replacing(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         # What this calls in its turn is not seen: the mode is off in here.
-        return self._table.get(func, func)(*args, **(kwargs or {}))
+        instead = self._table.get(func)
+        if instead is None:
+            return func(*args, **(kwargs or {}))
+        args, named = _placed(args, kwargs or {})
+        return instead(*args, **named)
+
+
+_NAMES = (("input", "A"), ("other", "B"))
+"""What torch calls its first and second argument."""
+
+
+def _placed(args: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """`interpolate(input=x)` as `interpolate(x)`: what is called instead has names of its own."""
+    left = dict(named)
+    for place, names in enumerate(_NAMES):
+        given = [left.pop(name) for name in names if name in left and len(args) == place]
+        args = (*args, *given)
+    return args, left
 
 
 @contextmanager

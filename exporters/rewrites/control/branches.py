@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial, reduce
 from inspect import unwrap
 from pathlib import Path
@@ -177,7 +177,7 @@ def _merged(test: Open, ways: tuple[Way, Way], variables: Variables, *, returns:
     lists = [both_ways(*of_one) for of_one in zip(recorders, *given, strict=True)]
     if returns:
         ends = tuple({_RESULT: f.result} for f in found)
-    one, other = ends
+    one, other = _with_masks(ends[0], ends[1], variables.in_reach())
     plan = {name: _plan(name, one[name], other[name], test) for name in one if name in other}
     gives = [both for both in lists if both]
     if gives and returns:
@@ -196,6 +196,22 @@ def _merged(test: Open, ways: tuple[Way, Way], variables: Variables, *, returns:
         return values[_RESULT]
     variables.write(values)
     return None
+
+
+def _with_masks(
+    one: dict[str, Any], other: dict[str, Any], known: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """`if not mask.any(): mask = None`: where nothing is masked the mask says the same, and stays.
+
+    That None is not told from it later is not proven here: the check of the file sees both.
+    """
+    masks = {id(v) for v in known.values() if isinstance(v, Tensor) and v.dtype == torch.bool}
+    kept = dict(one), dict(other)
+    for name in one.keys() & other.keys():
+        for mine, theirs in (kept, kept[::-1]):
+            if mine[name] is None and id(theirs[name]) in masks:
+                mine[name] = theirs[name]
+    return kept
 
 
 def _tried(

@@ -44,8 +44,10 @@ class Counted(Unknown):
         if not isinstance(index, slice):
             return self.item(self._place(index))
         step = 1 if index.step is None else index.step
+        if index == slice(None, None, -1):
+            return reversed(self)
         if step < 0:
-            raise TypeError("a slice of unknown length is taken forwards; reversed() turns it")
+            raise TypeError("of a sequence of unknown length a part is taken forwards only")
         start = 0 if index.start is None else self._within(index.start)
         stop = self.count if index.stop is None else self._within(index.stop)
         places = Counted.of(start, stop, step)
@@ -221,10 +223,10 @@ def _bound(own: Callable[..., Any], way: Callable[..., Any]) -> Callable[..., An
     return function
 
 
-def _unbound(own: Callable[..., Any], x: Tensor, dim: int = 0) -> Any:
-    if is_traced(x) and is_open(x.shape[dim]):
-        return Stacked([], x.movedim(dim, 0))
-    return own(x, dim)
+def _unbound(own: Callable[..., Any], input: Tensor, dim: int = 0) -> Any:  # noqa: A002
+    if is_traced(input) and is_open(input.shape[dim]):
+        return Stacked([], input.movedim(dim, 0))
+    return own(input, dim)
 
 
 def _numbers(own: Callable[..., Any], x: Tensor) -> Any:
@@ -238,17 +240,29 @@ def _whole(number: Tensor) -> Any:
     return number.item()
 
 
-def _parted(own: Callable[..., Any], x: Tensor, split_size: Any, dim: int = 0) -> Any:
-    """Into pieces of one (of more the last may be shorter), or of sizes in a sequence."""
-    if isinstance(split_size, Counted):
-        sizes = split_size.tensor()
+def _parted(
+    own: Callable[..., Any],
+    tensor: Tensor,
+    split_size: Any = None,
+    dim: int = 0,
+    *,
+    split_size_or_sections: Any = None,
+) -> Any:
+    """Into pieces of one (of more the last may be shorter), or of sizes in a sequence.
+
+    Called by keywords they have two names: one of torch.split, one of Tensor.split.
+    """
+    size = split_size if split_size_or_sections is None else split_size_or_sections
+    if isinstance(size, Counted):
+        sizes = size.tensor()
         starts = sizes.cumsum(0) - sizes
         return Counted(
-            split_size.count, lambda k: x.narrow(dim, _whole(starts[k]), _whole(sizes[k]))
+            size.count, lambda k: tensor.narrow(dim, _whole(starts[k]), _whole(sizes[k]))
         )
-    if isinstance(split_size, int) and split_size == 1 and is_traced(x) and is_open(x.shape[dim]):
-        return Stacked([], x.movedim(dim, 0).unsqueeze(dim % x.dim() + 1))
-    return own(x, split_size, dim)
+    single = isinstance(size, int) and size == 1
+    if single and is_traced(tensor) and is_open(tensor.shape[dim]):
+        return Stacked([], tensor.movedim(dim, 0).unsqueeze(dim % tensor.dim() + 1))
+    return own(tensor, size, dim)
 
 
 def _joining(name: str) -> Callable[..., Any]:

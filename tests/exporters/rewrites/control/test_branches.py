@@ -4,16 +4,18 @@ import math
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+import toolkit
 from exporters.dynamo import write
 from exporters.rewrites.control import FAMILY
 from tests.exporters.rewrites.control.proving import Proof, normal
 from toolkit import source
-from toolkit.errors import ExportRefused
+from toolkit.errors import ExportRefused, OnnxportError
 
 ROWS = "x: float32[n, 3]; where n = 0..8"
 
@@ -294,3 +296,46 @@ def test_the_bool_of_a_test_is_the_test(tmp_path: Path) -> None:
     for rows in range(1, 10):
         for shift in (-2.0, 0.0, 2.0):
             proof.holds_for({"x": normal((rows, 4), seed=rows, shift=shift)})
+
+
+class Masked(nn.Module):
+    """fairseq's way, and FSMT's: there is a mask only where something is masked."""
+
+    def assigned(self, ids: Tensor) -> Tensor | None:
+        mask: Tensor | None = ids.eq(0)
+        assert mask is not None
+        if not mask.any():
+            mask = None
+        return mask
+
+    def returned(self, ids: Tensor) -> Tensor | None:
+        mask = ids.eq(1)
+        return mask if mask.any() else None
+
+    def forward(self, x: Tensor, ids: Tensor) -> Tensor:
+        for mask in (self.assigned(ids), self.returned(ids)):
+            if mask is not None:
+                x = x.masked_fill(mask.unsqueeze(-1), -1.0)
+        return x
+
+
+class Tells(Masked):
+    """Whether there is a mask is seen in what comes out."""
+
+    def forward(self, x: Tensor, ids: Tensor) -> Tensor:
+        return x + 1 if self.assigned(ids) is None else x
+
+
+TEXT = "x: float32[batch, n, 2]\nids: int64[batch, n] in 0..5; where batch = 1..4, n = 1..8"
+
+
+def test_a_mask_of_nothing_stays_where_it_may_become_none(tmp_path: Path) -> None:
+    proof = Proof((Masked(), TEXT), tmp_path / "m.onnx")
+    for ids in ([[2, 3]], [[0, 3]], [[1, 3]], [[1, 0], [0, 4]]):
+        array = np.array(ids)
+        proof.holds_for({"x": normal((*array.shape, 2)), "ids": array})
+
+
+def test_what_tells_it_from_none_is_found_out_by_the_check(tmp_path: Path) -> None:
+    with pytest.raises(OnnxportError, match="differs"):
+        toolkit.export((Tells(), TEXT), tmp_path / "m.onnx", exporters=["onnxport"], budget=2)

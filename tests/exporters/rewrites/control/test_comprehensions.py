@@ -41,8 +41,9 @@ class Generated(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         total = sum(x[:, t] * t for t in range(x.shape[1]))
         turned = torch.cat(tuple(x[:, t : t + 1] for t in reversed(range(x.shape[1]))), 1)
+        left = torch.tensor(list(range(x.shape[1]))[::-1])
         halves = torch.tensor([t / 2 for t in range(x.shape[1])])
-        return total, turned, x * halves[:, None]
+        return total, turned, x * halves[:, None] + left[:, None]
 
 
 class Repeated(nn.Module):
