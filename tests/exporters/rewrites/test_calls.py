@@ -18,7 +18,7 @@ class ByName(nn.Module):
             "resized": functional.interpolate(input=image, size=(5, 3), mode="bilinear"),
             "pooled": functional.adaptive_max_pool2d(input=image, output_size=2),
             "counts": torch.bincount(input=ids, minlength=6),
-            "hot": functional.one_hot(input=ids, num_classes=6),
+            "hot": functional.one_hot(ids, num_classes=6),
             "spread": torch.cov(input=rows.T),
             "same": torch.allclose(input=rows, other=rows + 1e-9),
             "equal": torch.equal(input=rows, other=rows.clone()),
