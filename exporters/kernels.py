@@ -45,6 +45,7 @@ def carry(model: ir.Model) -> None:
 def _carry(node: ir.Node, carriers: _Carriers, opset: int) -> None:
     schema = defs.get_schema(node.op_type, opset)
     bound: dict[str, ir.DataType] = {}
+    wide: dict[ir.Value, ir.Value] = {}
     for place, value in enumerate(node.inputs):
         if value is None or value.dtype is None:
             continue
@@ -53,28 +54,30 @@ def _carry(node: ir.Node, carriers: _Carriers, opset: int) -> None:
         if carrier is None or f"tensor({carrier.name.lower()})" not in formal.types:
             continue
         bound[formal.type_str] = value.dtype
-        node.replace_input_with(place, _before(node, value, carrier))
+        if value not in wide:
+            before = cast(value, f"{value.name}.{node.name}", carrier)
+            _graph(node).insert_before(node, before)
+            wide[value] = before.outputs[0]
+        node.replace_input_with(place, wide[value])
     for value, formal in zip([*node.outputs], schema.outputs, strict=False):
         if own := bound.get(formal.type_str):
             _behind(node, value, own, carriers[own])
 
 
-def _before(node: ir.Node, value: ir.Value, carrier: ir.DataType) -> ir.Value:
-    cast = ir.node("Cast", [value], {"to": carrier})
-    (wide,) = cast.outputs
-    wide.name, wide.dtype, wide.shape = f"{value.name}.{node.name}", carrier, value.shape
-    _graph(node).insert_before(node, cast)
-    return wide
-
-
 def _behind(node: ir.Node, value: ir.Value, own: ir.DataType, carrier: ir.DataType) -> None:
-    cast = ir.node("Cast", [None], {"to": own})
-    (back,) = cast.outputs
-    back.name, back.dtype, back.shape = value.name, own, value.shape
-    value.replace_all_uses_with(back, replace_graph_outputs=True)
-    cast.replace_input_with(0, value)
+    after = cast(value, value.name, own)
+    value.replace_all_uses_with(after.outputs[0], replace_graph_outputs=True)
+    after.replace_input_with(0, value)
     value.name, value.dtype = f"{value.name}.carried", carrier
-    _graph(node).insert_after(node, cast)
+    _graph(node).insert_after(node, after)
+
+
+def cast(value: ir.Value, name: str | None, to: ir.DataType) -> ir.Node:
+    """A node, in no graph yet, that gives the value in another type under that name."""
+    node = ir.node("Cast", [value], {"to": to})
+    (out,) = node.outputs
+    out.name, out.dtype, out.shape = name, to, value.shape
+    return node
 
 
 def _graph(node: ir.Node) -> ir.Graph:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from exporters.kernels import cast
 from toolkit.errors import NotApplicable
 
 _TYPES = ("to", "dtype", "output_dtype")
@@ -44,10 +45,8 @@ def widen(model: ir.Model) -> None:
 
 def _cast(graph: ir.Graph, value: ir.Value) -> None:
     """Let all read it in float32, but for the caller, where it is an output as it is."""
-    node = ir.node("Cast", [None], {"to": ir.DataType.FLOAT})
-    (wide,) = node.outputs
-    wide.name, wide.dtype, wide.shape = f"{value.name}.wide", ir.DataType.FLOAT, value.shape
-    value.replace_all_uses_with(wide, replace_graph_outputs=False)
+    node = cast(value, f"{value.name}.wide", ir.DataType.FLOAT)
+    value.replace_all_uses_with(node.outputs[0], replace_graph_outputs=False)
     node.replace_input_with(0, value)
     graph.insert_before(graph[0], node) if len(graph) else graph.append(node)
 
@@ -55,12 +54,10 @@ def _cast(graph: ir.Graph, value: ir.Value) -> None:
 def _cast_back(graph: ir.Graph, value: ir.Value) -> ir.Value:
     if _is_short(value):  # an input or a weight that is returned
         return value
-    node = ir.node("Cast", [value], {"to": ir.DataType.BFLOAT16})
-    (out,) = node.outputs
-    out.name, out.dtype, out.shape = value.name, ir.DataType.BFLOAT16, value.shape
+    node = cast(value, value.name, ir.DataType.BFLOAT16)
     value.name = f"{value.name}.wide"
     graph.append(node)
-    return out
+    return node.outputs[0]
 
 
 def _is_short(typed: ir.Value | ir.TensorProtocol) -> bool:

@@ -24,15 +24,15 @@ class _Replacing(TorchFunctionMode):
         instead = self._table.get(func)
         if instead is None:
             return func(*args, **(kwargs or {}))
-        args, named = _placed(args, kwargs or {})
+        args, named = placed(args, kwargs or {})
         return instead(*args, **named)
 
 
-_NAMES = (("input", "A"), ("other", "B"))
+_NAMES = (("input", "tensor", "A"), ("other", "B", "split_size", "split_size_or_sections"))
 """What torch calls its first and second argument."""
 
 
-def _placed(args: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+def placed(args: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     """`interpolate(input=x)` as `interpolate(x)`: what is called instead has names of its own."""
     left = dict(named)
     for place, names in enumerate(_NAMES):

@@ -100,8 +100,7 @@ def _reduced(
     counts = (~ignored).to(losses.dtype)
     if weight is not None:
         # Not by []: of a lone sample's class torch asks for the number.
-        classes = _counted(target, ignore_index)
-        counts = counts * weight.index_select(0, classes.reshape(-1)).reshape(classes.shape)
+        counts = counts * weight.take(_counted(target, ignore_index))
     return losses.sum() / counts.sum()
 
 

@@ -16,6 +16,7 @@ from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols, statically_known_true
 from torch.nn.utils.rnn import pad_sequence
 
+from exporters.rewrites.calls import placed
 from exporters.rewrites.control.capture import is_tried
 from exporters.rewrites.control.sizes import compared, is_open, is_traced
 from exporters.rewrites.control.stacked import Ragged, Stacked, Unknown
@@ -218,15 +219,16 @@ def understood() -> Iterator[None]:
 def _bound(own: Callable[..., Any], way: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(own)
     def function(*arguments: Any, **keywords: Any) -> Any:
-        return way(own, *arguments, **keywords)
+        given, named = placed(arguments, keywords)
+        return way(own, *given, **named)
 
     return function
 
 
-def _unbound(own: Callable[..., Any], input: Tensor, dim: int = 0) -> Any:  # noqa: A002
-    if is_traced(input) and is_open(input.shape[dim]):
-        return Stacked([], input.movedim(dim, 0))
-    return own(input, dim)
+def _unbound(own: Callable[..., Any], x: Tensor, dim: int = 0) -> Any:
+    if is_traced(x) and is_open(x.shape[dim]):
+        return Stacked([], x.movedim(dim, 0))
+    return own(x, dim)
 
 
 def _numbers(own: Callable[..., Any], x: Tensor) -> Any:
@@ -240,29 +242,15 @@ def _whole(number: Tensor) -> Any:
     return number.item()
 
 
-def _parted(
-    own: Callable[..., Any],
-    tensor: Tensor,
-    split_size: Any = None,
-    dim: int = 0,
-    *,
-    split_size_or_sections: Any = None,
-) -> Any:
-    """Into pieces of one (of more the last may be shorter), or of sizes in a sequence.
-
-    Called by keywords they have two names: one of torch.split, one of Tensor.split.
-    """
-    size = split_size if split_size_or_sections is None else split_size_or_sections
+def _parted(own: Callable[..., Any], x: Tensor, size: Any, dim: int = 0) -> Any:
+    """Into pieces of one (of more the last may be shorter), or of sizes in a sequence."""
     if isinstance(size, Counted):
         sizes = size.tensor()
         starts = sizes.cumsum(0) - sizes
-        return Counted(
-            size.count, lambda k: tensor.narrow(dim, _whole(starts[k]), _whole(sizes[k]))
-        )
-    single = isinstance(size, int) and size == 1
-    if single and is_traced(tensor) and is_open(tensor.shape[dim]):
-        return Stacked([], tensor.movedim(dim, 0).unsqueeze(dim % tensor.dim() + 1))
-    return own(tensor, size, dim)
+        return Counted(size.count, lambda k: x.narrow(dim, _whole(starts[k]), _whole(sizes[k])))
+    if isinstance(size, int) and size == 1 and is_traced(x) and is_open(x.shape[dim]):
+        return Stacked([], x.movedim(dim, 0).unsqueeze(dim % x.dim() + 1))
+    return own(x, size, dim)
 
 
 def _joining(name: str) -> Callable[..., Any]:

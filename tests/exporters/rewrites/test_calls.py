@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-import toolkit
+from tests.exporters.holding import holds
 
 
 class ByName(nn.Module):
@@ -33,6 +33,4 @@ def test_a_file_holds(tmp_path: Path) -> None:
         ids: int64[n] in 0..5
         where batch = 2..5, n = 1..9
     """
-    model = (ByName(), signature)
-    found = toolkit.export(model, tmp_path / "m.onnx", exporters=["onnxport"], budget=3)
-    assert found.report.holds
+    assert holds(ByName, signature, tmp_path / "m.onnx")
