@@ -19,6 +19,7 @@ from torch.fx.experimental import _config
 from torch.onnx._internal.exporter import _decomp
 
 from exporters import guards, writing
+from exporters.answers import answering
 from exporters.declared import declaring
 from exporters.example import example, from_above
 from exporters.refusal import innermost, refused
@@ -63,6 +64,8 @@ def write(
     """Trace the model and write the program as ONNX. Raises ExportRefused with the reason."""
     with ExitStack() as stack:
         stack.enter_context(declaring(model.signature))
+        if families:
+            stack.enter_context(answering())
         for family in families:
             stack.enter_context(family.tracing(model.module))
         found = _program(model, strict, families)

@@ -32,11 +32,15 @@ class _Slicing(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
-        if func is Tensor.__getitem__:
+        if func is torch.ops.aten.slice:  # what torch.export makes of an index with open numbers
+            tensor, dim, *bounds = args
+            index = (*[slice(None)] * dim, slice(*bounds))
+        elif func is Tensor.__getitem__:
             tensor, index = args
-            cuts, rest = split(index, tensor.shape)
-            return _cut(tensor, cuts)[rest] if cuts else func(tensor, index)
-        return func(*args, **(kwargs or {}))
+        else:
+            return func(*args, **(kwargs or {}))
+        cuts, rest = split(index, tensor.shape)
+        return _cut(tensor, cuts)[rest] if cuts else func(*args, **(kwargs or {}))
 
 
 @contextmanager
@@ -94,9 +98,12 @@ def _is_open(part: slice, size: Size) -> bool:
     if not isinstance(size, torch.SymInt) or part.step not in (None, 1):
         return False
     bounds = [at for at in (part.start, part.stop) if at is not None]
-    return all(map(_has_sign, bounds)) and not all(
-        statically_known_true(size >= (at if _is_counted(at) else -at)) for at in bounds
-    )
+    if not all(map(_has_sign, bounds)):
+        return False
+    if isinstance(part.stop, torch.SymInt) and not part.stop.node.expr.is_Symbol:
+        return True  # of n // 4 * 4 torch keeps that it may be cut short, n being less
+    within = (size >= (at if _is_counted(at) else -at) for at in bounds)
+    return not all(map(statically_known_true, within))
 
 
 def _has_sign(at: Any) -> bool:
@@ -114,7 +121,8 @@ def _is_counted(at: Size) -> bool:
 def _cut(tensor: Tensor, cuts: Sequence[Cut]) -> Tensor:
     shape: list[Size] = list(tensor.shape)
     for axis, start, stop in cuts:
-        first, last = _clipped(start, shape[axis]), _clipped(stop, shape[axis])
+        first = start if _is_counted(start) else _clipped(start, shape[axis])
+        last = _clipped(stop, shape[axis])
         shape[axis] = _difference(first, last)
     return sliced(tensor, cuts, shape)
 

@@ -36,6 +36,8 @@ _QUESTIONS = {
         "_is_non_overlapping_and_dense_or_false",
         "compute_elementwise_output_logical_to_physical_perm",
     ),
+    # Whether an element of what is written to is there twice, which PyTorch refuses.
+    torch: ("_debug_has_internal_overlap",),
     # Which library computes a convolution, and in which order it lays out what it returns.
     torch._C: ("_select_conv_backend", "_conv_determine_backend_memory_format"),
 }

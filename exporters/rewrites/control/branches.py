@@ -14,6 +14,7 @@ from torch import SymBool, SymFloat, SymInt, Tensor
 from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 from torch.utils import _pytree as pytree
 
+from exporters.answers import assuming
 from exporters.rewrites.control.agreeing import covers, expression, formula, plainest, recorded
 from exporters.rewrites.control.capture import Explored, Operands, explore
 from exporters.rewrites.control.effects import held_by, restored
@@ -35,11 +36,13 @@ Way = Callable[[], Any]
 _RESULT = "the result"
 
 
-def branch(test: Any, true: Way, false: Way, names: Sequence[str]) -> None:
-    """A statement whose ways assign `names`."""
+def branch(
+    test: Any, true: Way, false: Way, names: Sequence[str], read_later: Sequence[str]
+) -> None:
+    """A statement whose ways assign `names`, some of which are `read_later`."""
     which = condition(test)
     if isinstance(which, Open):
-        _subgraph(which, (true, false), names, returns=False)
+        _subgraph(which, (true, false), names, read_later)
     else:
         (true if which else false)()
 
@@ -51,7 +54,7 @@ def choose(
     which = condition(test)
     if isinstance(which, Open):
         ways = (_restoring(true, lists), _restoring(false, lists)) if lists else (true, false)
-        return _subgraph(which, ways, names, returns=True)
+        return _subgraph(which, ways, names)
     return (true if which else false)()
 
 
@@ -71,7 +74,7 @@ def both(left: Way, right: Way) -> Any:
         return condition(right()) if which else False
     if together := _together(which, right, operator.and_):
         return together
-    return _subgraph(which, (lambda: decided(right()), lambda: decided(False)), (), returns=True)
+    return _subgraph(which, (lambda: decided(right()), lambda: decided(False)), ())
 
 
 def _together(which: Open, right: Way, join: Callable[[Any, Any], Any]) -> Open | None:
@@ -104,7 +107,7 @@ def either(left: Way, right: Way) -> Any:
         return True if which else condition(right())
     if together := _together(which, right, operator.or_):
         return together
-    return _subgraph(which, (lambda: decided(True), lambda: decided(right())), (), returns=True)
+    return _subgraph(which, (lambda: decided(True), lambda: decided(right())), ())
 
 
 def contained(item: Any, within: Any) -> Any:
@@ -152,11 +155,17 @@ class _Leaf(NamedTuple):
     """Of two tensors."""
 
 
-def _subgraph(test: Open, ways: tuple[Way, Way], names: Sequence[str], *, returns: bool) -> Any:
+def _subgraph(
+    test: Open,
+    ways: tuple[Way, Way],
+    names: Sequence[str],
+    read_later: Sequence[str] | None = None,
+) -> Any:
+    """What the ways return, or None and the variables as they are after either."""
     variables = Variables(ways, names)
     before = variables.read()
     try:
-        return _merged(test, ways, variables, returns=returns)
+        return _merged(test, ways, variables, read_later)
     except Irreconcilable as error:
         variables.write(before)
         if limits_a_size(test.assumed):
@@ -169,14 +178,21 @@ def _subgraph(test: Open, ways: tuple[Way, Way], names: Sequence[str], *, return
         ) from error
 
 
-def _merged(test: Open, ways: tuple[Way, Way], variables: Variables, *, returns: bool) -> Any:
-    before = variables.read()
+def _merged(
+    test: Open, ways: tuple[Way, Way], variables: Variables, read_later: Sequence[str] | None
+) -> Any:
+    before, returns = variables.read(), read_later is None
     recorders = [r for r in variables.in_reach().values() if isinstance(r, Recorder)]
-    tried = [_tried(way, variables, before, recorders) for way in ways]
+    tried = []
+    for way, outcome in zip(ways, (True, False), strict=True):
+        with assuming(test.assumed, outcome):
+            tried.append(_tried(way, variables, before, recorders))
     found, ends, given = zip(*tried, strict=True)
     lists = [both_ways(*of_one) for of_one in zip(recorders, *given, strict=True)]
-    if returns:
+    if read_later is None:
         ends = tuple({_RESULT: f.result} for f in found)
+    else:
+        ends = tuple({n: v for n, v in end.items() if n in read_later} for end in ends)
     one, other = _with_masks(ends[0], ends[1], variables.in_reach())
     plan = {name: _plan(name, one[name], other[name], test) for name in one if name in other}
     gives = [both for both in lists if both]
@@ -338,10 +354,14 @@ def _cond(
     refuse_shared(written, outer)
     operands = Operands(outer, variables.in_reach())
 
-    def subgraph(way: Way) -> Callable[..., tuple[Tensor, ...]]:
+    def subgraph(way: Way, outcome: bool) -> Callable[..., tuple[Tensor, ...]]:
         def run(*inner: Any) -> tuple[Tensor, ...]:
             recorders = [g.to for g in gives]
-            with operands.inside(inner, variables) as inside, apart(recorders):
+            with (
+                assuming(test.assumed, outcome),
+                operands.inside(inner, variables) as inside,
+                apart(recorders),
+            ):
                 copies = inside.copied(written)
                 result = way()
                 values = {_RESULT: result} if returns else variables.read()
@@ -356,7 +376,7 @@ def _cond(
 
         return run
 
-    true, false = map(subgraph, ways)
+    true, false = map(subgraph, ways, (True, False))
     try:
         outputs = list(torch.ops.higher_order.cond(test.tensor, true, false, operands.all))
     except Exception as error:
@@ -384,7 +404,7 @@ def refuse_shared(written: Sequence[Tensor], outer: Sequence[Tensor]) -> None:
 def _out(value: Any, leaf: _Leaf) -> Tensor:
     """A tensor of its own: subgraphs may not return what they were given."""
     if isinstance(value, Tensor):
-        return value.clone()
+        return value.clone(memory_format=torch.contiguous_format)
     if leaf.kind == "tensor":
         return torch.scalar_tensor(value, dtype=leaf.value.dtype)
     return torch.tensor(value) if leaf.kind == "bool" else as_tensor(value).clone()

@@ -36,8 +36,14 @@ def mended() -> Iterator[None]:
     merge = cond._merge_output
 
     def merge_output(one: Any, other: Any, mode: Any) -> Any:
+        """Axis by axis: the strides of what is empty in one way only are none to torch."""
+        if not isinstance(one, Tensor) or not isinstance(other, Tensor):
+            return merge(one, other, mode)
         with mode:
-            return merge(_plain(one), _plain(other), mode)
+            merge(_empty(one, []), _empty(other, []), mode)
+            pairs = zip(one.shape, other.shape, strict=True)
+            sizes = [merge(_empty(one, [a]), _empty(other, [b]), mode).shape[0] for a, b in pairs]
+            return _empty(one, sizes)
 
     with (
         mock.patch.object(hop, "call_op", call_op),
@@ -46,9 +52,6 @@ def mended() -> Iterator[None]:
         yield
 
 
-def _plain(value: Any) -> Any:
-    """The shape of a tensor, with the strides of one that lies in memory row by row."""
-    if not isinstance(value, Tensor):
-        return value
-    strides = in_rows(value.shape)
-    return torch.empty_strided(value.shape, strides, dtype=value.dtype, device=value.device)
+def _empty(like: Tensor, shape: Sequence[Any]) -> Tensor:
+    """That lies in memory row by row."""
+    return torch.empty_strided(shape, in_rows(shape), dtype=like.dtype, device=like.device)

@@ -98,6 +98,15 @@ def needed(body: Statements) -> set[str]:
     return found
 
 
+def read_around(body: Statements, branch: ast.If) -> set[str]:
+    """Names that the function reads outside the branch, or in it once a loop has come round."""
+    found = read(without(body, branch))
+    loops = (n for n in walk(body) if isinstance(n, _LOOPS))
+    if any(n is branch for loop in loops for n in walk([loop])):
+        found |= read([branch.test]) | needed(branch.body) | needed(branch.orelse)
+    return found
+
+
 def ends(body: Statements) -> bool:
     """Does the block always return or raise?"""
     if not body:

@@ -32,7 +32,8 @@ class Counted(Unknown):
     @classmethod
     def of(cls, start: Any, stop: Any, step: int) -> Counted:
         """The range."""
-        steps = stop - start if step == 1 else -((start - stop) // step)
+        up = step > 0  # of what is no less than 0 ONNX's Div is the floor
+        steps = (stop - start + step - 1) // step if up else -((start - stop) // step)
         if compared(">=", steps, 0) is not True:
             steps = torch.sym_max(steps, 0)
         return cls(steps, lambda k: start + k * step)
@@ -54,11 +55,29 @@ class Counted(Unknown):
         places = Counted.of(start, stop, step)
         return Counted(places.count, lambda k: self.item(places.item(k)))
 
+    def __radd__(self, ones: Any) -> Counted:
+        """Known numbers in front."""
+        if not isinstance(ones, (list, tuple)):
+            return NotImplemented
+        known = len(ones)
+
+        def item(k: Any) -> Any:
+            if isinstance(k, int) and k < known:
+                return ones[k]
+            if compared(">=", k, known) is True:
+                return self.item(k - known)
+            raise TypeError("of a sequence that begins with known numbers this may be any of them")
+
+        return Counted(self.count + known, item)
+
     def _place(self, index: Any) -> Any:
         return self.count + index if compared("<", index, 0) is True else index
 
     def _within(self, end: int) -> Any:
-        return torch.sym_max(self.count + end, 0) if end < 0 else torch.sym_min(self.count, end)
+        known = compared(">=", self.count, abs(end)) is True
+        if end < 0:
+            return self.count + end if known else torch.sym_max(self.count + end, 0)
+        return end if known else torch.sym_min(self.count, end)
 
     def tensor(self) -> Tensor:
         """Of a sequence of numbers."""

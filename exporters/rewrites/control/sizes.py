@@ -138,7 +138,8 @@ def stacked(items: Sequence[Any]) -> Tensor:
 
 def in_rows(shape: Sequence[Any]) -> list[Any]:
     """The strides of a tensor that lies in memory row by row."""
-    steps = [*accumulate(reversed(shape[1:]), operator.mul, initial=1)]
+    lengths = (max(n, 1) if isinstance(n, int) else n for n in reversed(shape[1:]))
+    steps = [*accumulate(lengths, operator.mul, initial=1)]
     return steps[::-1] if len(shape) else []
 
 

@@ -127,9 +127,11 @@ class _Rewriter:
 
     def branch(self, statement: ast.If) -> Statements:
         shared = self.names_of([statement])
+        read_later = shared & names.read_around(self.original, statement)
         first, one = self.closure(statement, statement.body, tail=False)
         second, other = self.closure(statement, statement.orelse, tail=False)
-        call = self.call("branch", self.test(statement.test), one, other, _tuple(shared))
+        test = self.test(statement.test)
+        call = self.call("branch", test, one, other, _tuple(shared), _tuple(read_later))
         return [first, second, ast.copy_location(ast.Expr(call), statement)]
 
     def lists_changed(self, statement: ast.If) -> set[str]:

@@ -13,6 +13,7 @@ from torch.nn import functional
 import toolkit
 from exporters.dynamo import write
 from exporters.rewrites.control import FAMILY
+from tests.exporters.holding import holds
 from tests.exporters.rewrites.control.proving import Proof, normal
 from toolkit import source
 from toolkit.errors import ExportRefused, OnnxportError
@@ -339,3 +340,48 @@ def test_a_mask_of_nothing_stays_where_it_may_become_none(tmp_path: Path) -> Non
 def test_what_tells_it_from_none_is_found_out_by_the_check(tmp_path: Path) -> None:
     with pytest.raises(OnnxportError, match="differs"):
         toolkit.export((Tells(), TEXT), tmp_path / "m.onnx", exporters=["onnxport"], budget=2)
+
+
+class Reused(nn.Module):
+    """`kept` has another rank in either way, and nobody reads it behind them."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        kept = x * 2
+        if x.shape[1] > 3:
+            kept = kept.unsqueeze(1)
+            y = kept.sum(1) + 1
+        else:
+            y = kept - 1
+        return y
+
+
+class ComesRound(nn.Module):
+    """`kept` is read in the next turn of the loop only, in the branch that assigned it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        kept, y = x[:, 0], torch.zeros_like(x[:, 0])
+        for t in range(x.shape[1]):
+            if x[0, t, 0] > 0:
+                y = y + kept
+                kept = x[:, t] * 2
+        return y
+
+
+class Empty(nn.Module):
+    """One way gives nothing, along an axis of which the other gives some."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.sum() > 0:
+            x = x * 2
+            found = x[:, :, None]
+        else:
+            found = x.new_zeros(x.shape[0], 0, 1, 3)
+        return found.sum((1, 2))
+
+
+@pytest.mark.parametrize("module", [Reused, ComesRound, Empty])
+def test_what_a_branch_leaves_is_what_is_read_behind_it(
+    module: type[nn.Module], tmp_path: Path
+) -> None:
+    text = "x: float32[batch, time, 3] in -1..1; where batch = 1..4, time = 1..7"
+    assert holds(module, text, tmp_path / "m.onnx")

@@ -84,3 +84,17 @@ CASES = {
 @pytest.mark.parametrize("module", CASES)
 def test_what_is_made_of_them(module: type[nn.Module], tmp_path: Path) -> None:
     assert holds(module, CASES[module], tmp_path / "model.onnx")
+
+
+class Front(nn.Module):
+    """Funnel's positions: a known number before those of every other token."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        positions = list(range(x.shape[1]))
+        pooled = [-1] + positions[1:-1][::2]  # noqa: RUF005  # as it is written there
+        ends = torch.arange(pooled[0] + 2 * len(pooled), pooled[0] - positions[-1] - 1, -2)
+        return x.sum(1, keepdim=True) + ends[:, None].to(x.dtype) + pooled[1:][0]
+
+
+def test_known_numbers_stand_before_a_range(tmp_path: Path) -> None:
+    assert holds(Front, STEPS.replace("time = 1", "time = 3"), tmp_path / "m.onnx")

@@ -1,0 +1,82 @@
+"""Questions about sizes, answered by what is declared: at all sizes the same, they narrow nothing.
+
+torch.export answers by its example, and then proves that the answer holds for the whole range, or
+refuses: that min(512, n // 4) is no more than n // 4 it cannot prove (topk in DeepSeek V4). And in
+
+    if windows > 0:
+        x = x.view(batch, windows, 4, -1)
+
+it asks of the view whether there are any windows, and takes the answer for one about the whole
+program, where the view is only reached if there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+from unittest import mock
+
+import sympy
+from sympy.logic.boolalg import Boolean
+from torch import SymBool
+from torch.fx.experimental.symbolic_shapes import ShapeEnv, free_unbacked_symbols
+
+from exporters.declared import every
+
+_MOST = 256
+"""Sizes, or pairs of them, at which a question is asked: each takes some 0.1 ms."""
+
+_assumed: ContextVar[tuple[sympy.Basic, ...]] = ContextVar("assumed", default=())
+
+
+@contextmanager
+def assuming(test: Any, outcome: bool) -> Iterator[None]:
+    """While the way of a branch is traced that is taken where the test has this outcome."""
+    if not isinstance(test, SymBool) or free_unbacked_symbols(test):
+        yield
+        return
+    expression = test.node.expr
+    token = _assumed.set((*_assumed.get(), expression if outcome else sympy.Not(expression)))
+    try:
+        yield
+    finally:
+        _assumed.reset(token)
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """While a model of which the sizes are declared is traced."""
+    torchs = ShapeEnv.evaluate_expr
+    answers: dict[tuple[sympy.Basic, ...], sympy.Basic | None] = {}
+
+    def evaluate(
+        self: ShapeEnv, question: sympy.Basic, *arguments: Any, **keywords: Any
+    ) -> sympy.Basic:
+        if isinstance(question, Boolean) and question.free_symbols:
+            terms = (*_assumed.get(), question)
+            known = len(terms) == 1 and self._maybe_evaluate_static(question) is not None
+            if not known:
+                if terms not in answers:
+                    answers[terms] = _answer(self, terms)
+                if (answer := answers[terms]) is not None:
+                    return answer
+        found: sympy.Basic = torchs(self, question, *arguments, **keywords)
+        return found
+
+    with mock.patch.object(ShapeEnv, "evaluate_expr", evaluate):
+        yield
+
+
+def _answer(env: ShapeEnv, terms: tuple[sympy.Basic, ...]) -> sympy.Basic | None:
+    """The truth of the last, wherever the others hold, if it is one."""
+    found = set()
+    for at in every(env, terms, _MOST):
+        *leads, answer = (t.xreplace(at) for t in terms)
+        if all(lead == sympy.true for lead in leads):
+            found.add(answer)
+            if len(found) > 1:
+                return None
+    known = found.pop() if found else None
+    return known if known in (sympy.true, sympy.false) else None
