@@ -8,17 +8,24 @@ refuses: that min(512, n // 4) is no more than n // 4 it cannot prove (topk in D
 
 it asks of the view whether there are any windows, and takes the answer for one about the whole
 program, where the view is only reached if there are.
+
+That two sizes are not equal in the example torch may take for true without more ado: to be equal
+is the special case, in which axes are merged or broadcast.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
+from types import FrameType
 from typing import Any
 from unittest import mock
 
 import sympy
+import torch
 from sympy.logic.boolalg import Boolean
 from torch import SymBool
 from torch.fx.experimental.symbolic_shapes import ShapeEnv, free_unbacked_symbols
@@ -27,6 +34,14 @@ from exporters.declared import every
 
 _MOST = 256
 """Sizes, or pairs of them, at which a question is asked: each takes some 0.1 ms."""
+
+_FOLDER = Path(torch.__file__).parent
+_TORCHS = (f"{_FOLDER}", f"{Path(__file__).parent}")
+_ON_THE_WAY = (
+    __file__,
+    *(str(_FOLDER / part) for part in ("fx/experimental", "utils/_stats", "__init__", "_compile")),
+)
+"""Of the code between a question and who asks it."""
 
 _assumed: ContextVar[tuple[sympy.Basic, ...]] = ContextVar("assumed", default=())
 
@@ -62,6 +77,11 @@ def answering() -> Iterator[None]:
                     answers[terms] = _answer(self, terms)
                 if (answer := answers[terms]) is not None:
                     return answer
+                if isinstance(question, (sympy.Eq, sympy.Ne)) and _by_torch():
+                    with self.suppress_guards():
+                        answer = torchs(self, question, *arguments, **keywords)
+                    if answer == isinstance(question, sympy.Ne):
+                        return answer
         found: sympy.Basic = torchs(self, question, *arguments, **keywords)
         return found
 
@@ -69,11 +89,22 @@ def answering() -> Iterator[None]:
         yield
 
 
+def _by_torch() -> bool:
+    """Does torch ask, for itself, and not the model's code?"""
+    frame: FrameType | None = sys._getframe(2)
+    while frame and frame.f_code.co_filename.startswith(_ON_THE_WAY):
+        frame = frame.f_back
+    return frame is None or frame.f_code.co_filename.startswith(_TORCHS)
+
+
 def _answer(env: ShapeEnv, terms: tuple[sympy.Basic, ...]) -> sympy.Basic | None:
     """The truth of the last, wherever the others hold, if it is one."""
     found = set()
     for at in every(env, terms, _MOST):
-        *leads, answer = (t.xreplace(at) for t in terms)
+        try:
+            *leads, answer = (t.xreplace(at) for t in terms)
+        except ZeroDivisionError:  # at a size at which nobody asks
+            return None
         if all(lead == sympy.true for lead in leads):
             found.add(answer)
             if len(found) > 1:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from torch import Tensor, nn
 
 from tests.exporters.holding import holds
@@ -43,10 +44,20 @@ class Shifted(nn.Module):
         return both.mean(2)
 
 
+class Indexed(nn.Module):
+    """Every fourth step, by two tensors of places: in the example, of five steps, there is one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows, steps = torch.arange(x.shape[0]), torch.arange(x.shape[1] // 4)
+        found = x[rows[:, None], steps * 4]
+        return found.reshape(x.shape[0], -1, 2, 4).sum(-1)
+
+
 @pytest.mark.parametrize(
     ("module", "text"),
     [
         (Best, TEXT),
+        (Indexed, TEXT),
         (Windows, WINDOWS_OR_NONE),
         (Shifted, "x: float32[batch, n, 8]; where batch = 1..3, n = 4..64 step 4"),
     ],

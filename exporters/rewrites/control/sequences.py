@@ -18,7 +18,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from exporters.rewrites.calls import placed
 from exporters.rewrites.control.capture import is_tried
-from exporters.rewrites.control.sizes import compared, is_open, is_traced
+from exporters.rewrites.control.sizes import compared, is_open, is_traced, settled
 from exporters.rewrites.control.stacked import Ragged, Stacked, Unknown
 
 
@@ -106,7 +106,16 @@ def ranged(*arguments: Any) -> Any:
     if not any(is_open(a) for a in arguments):
         return range(*arguments)
     start, stop, step = {1: (0, *arguments, 1), 2: (*arguments, 1), 3: arguments}[len(arguments)]
-    return Counted.of(start, stop, step) if isinstance(step, int) else range(*arguments)
+    if not isinstance(step, int):
+        return range(*arguments)
+    found = Counted.of(start, stop, step)
+    steps = settled(found.count)
+    return found if steps is None else [found.item(k) for k in range(steps)]
+
+
+def repeated(items: list[Any], times: Any) -> Any:
+    """`[item] * times`."""
+    return Counted(times, lambda _: items[0]) if is_open(times) else items * times
 
 
 def length(of: Any) -> Any:

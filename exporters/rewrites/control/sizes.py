@@ -158,6 +158,16 @@ def is_open(number: Any) -> bool:
     return isinstance(number, (SymInt, SymFloat)) and bool(free_symbols(number))
 
 
+def settled(number: Any) -> int | None:
+    """The number, if it is one at all declared sizes: chunks of 128 in a text of 2 to 24 tokens."""
+    if not is_open(number):
+        return int(number)
+    own = number.node.expr
+    found = {own.xreplace(at) for at in every(number.node.shape_env, [own], _MOST_TRIALS)}
+    known = found.pop() if len(found) == 1 else None
+    return int(known) if isinstance(known, sympy.Integer) else None
+
+
 def _decided(symbol: str, left: Any, right: Any) -> bool | None:
     """The outcome, if it is the same for all declared sizes."""
     env = next(n.node.shape_env for n in (left, right) if isinstance(n, (SymInt, SymFloat)))

@@ -321,6 +321,14 @@ class _Expressions(ast.NodeTransformer):
             return self._rewriter.call("listed", node.elts[0].value)
         return node
 
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        """`[(height, width)] * batch`."""
+        self.generic_visit(node)
+        match node:
+            case ast.BinOp(ast.List([ast.Tuple()]), ast.Mult(), times):
+                return self._rewriter.call("repeated", node.left, times)
+        return node
+
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
         if isinstance(node.func, ast.Attribute) and node.func.attr == "bit_length":

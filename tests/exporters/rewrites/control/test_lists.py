@@ -98,3 +98,19 @@ class Front(nn.Module):
 
 def test_known_numbers_stand_before_a_range(tmp_path: Path) -> None:
     assert holds(Front, STEPS.replace("time = 1", "time = 3"), tmp_path / "m.onnx")
+
+
+class Chunked(nn.Module):
+    """Canine's windows: pairs of bounds in a list, of as many at all sizes, and a pair repeated."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        bounds = []
+        for start in range(0, x.shape[1], 8):
+            bounds.append((start, min(x.shape[1], start + 8)))
+        sizes = [(x.shape[1], x.shape[2])] * x.shape[0]
+        rows = torch.stack([row[: size[0]] * size[1] for row, size in zip(x, sizes, strict=True)])
+        return torch.cat([rows[:, start:end] for start, end in bounds], 1)
+
+
+def test_pairs_in_a_list(tmp_path: Path) -> None:
+    assert holds(Chunked, STEPS, tmp_path / "m.onnx")
