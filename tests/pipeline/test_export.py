@@ -106,6 +106,12 @@ def test_the_refusal_names_dimension_limit_and_source_line(tmp_path: Path) -> No
     assert "return (x + 1, x * 2)[bool(x.shape[0] > 3)]" in caught.value.hint
 
 
+def test_the_refusal_quotes_the_first_that_wrote_a_file_or_has_advice(tmp_path: Path) -> None:
+    with pytest.raises(ParityError) as caught:
+        toolkit.export(models.lookup(), tmp_path / "m.onnx", exporters=["torchscript", "dynamo"])
+    assert caught.value.hint.startswith("torchscript differs: ")
+
+
 def test_a_refused_export_leaves_the_old_file(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_text("old")
     with pytest.raises(ParityError):
