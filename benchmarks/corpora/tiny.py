@@ -203,6 +203,8 @@ def _of_one_family(fields: Mapping[str, Any]) -> dict[str, int]:
     found = {}
     if "num_feature_levels" in fields:  # Deformable DETR's levels are normalized in 32 groups
         found["d_model"] = 2 * WIDTH
+    if "frames_per_clip" in fields:  # V-JEPA 2 attends over all of 64
+        found["frames_per_clip"] = 4
     if "spec_size" in fields:  # CLAP folds a spectrogram four times over, and doubles three times
         found["num_mel_bins"] = fields["spec_size"] // 4
         found["hidden_size"] = 8 * fields["patch_embeds_hidden_size"]
@@ -217,11 +219,12 @@ def _consistent(fields: dict[str, Any], before: Mapping[str, Any], degree: int) 
     image = 64
     if isinstance(patch, int):
         image = 128 if patch <= 4 else 4 * patch
-    size = fields.get("image_size")
-    if isinstance(size, int) and size > image:
-        fields["image_size"] = image
-    elif isinstance(size, (list, tuple)) and size and min(size) > image:
-        fields["image_size"] = [image for _ in size]
+    for name in ("image_size", "crop_size"):
+        size = fields.get(name)
+        if isinstance(size, int) and size > image:
+            fields[name] = image
+        elif isinstance(size, (list, tuple)) and size and min(size) > image:
+            fields[name] = [image for _ in size]
     heads = [n for n in before if n.endswith("attention_heads") or n in ("num_heads", "n_head")]
     fields |= _left_open(fields, heads)
     if degree != ALL:
