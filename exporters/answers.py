@@ -64,7 +64,7 @@ def assuming(test: Any, outcome: bool) -> Iterator[None]:
 def answering() -> Iterator[None]:
     """While a model of which the sizes are declared is traced."""
     torchs = ShapeEnv.evaluate_expr
-    answers: dict[tuple[sympy.Basic, ...], sympy.Basic | None] = {}
+    answers: dict[tuple[Any, ...], sympy.Basic | None] = {}
 
     def evaluate(
         self: ShapeEnv, question: sympy.Basic, *arguments: Any, **keywords: Any
@@ -73,9 +73,9 @@ def answering() -> Iterator[None]:
             terms = (*_assumed.get(), question)
             known = len(terms) == 1 and self._maybe_evaluate_static(question) is not None
             if not known:
-                if terms not in answers:
-                    answers[terms] = _answer(self, terms)
-                if (answer := answers[terms]) is not None:
+                if (self, terms) not in answers:  # another program may mean another size by a name
+                    answers[self, terms] = _answer(self, terms)
+                if (answer := answers[self, terms]) is not None:
                     return answer
                 if isinstance(question, (sympy.Eq, sympy.Ne)) and _by_torch():
                     with self.suppress_guards():

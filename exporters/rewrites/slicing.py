@@ -26,9 +26,17 @@ from exporters.rewrites.control.sizes import as_tensor, compared
 
 _END = 2**63 - 1  # INT64_MAX: "to the end", onnx Slice-13
 Size = int | torch.SymInt
+_AUGMENTED = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor")
+_WRITING = frozenset(["__setitem__", *(f"__i{name}__" for name in _AUGMENTED)])
 
 
 class _Slicing(TorchFunctionMode):
+    """What was cut is a copy: what is written into it is written where it was cut from, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._made: dict[int, tuple[Tensor, Tensor, Any]] = {}
+
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
@@ -38,9 +46,32 @@ class _Slicing(TorchFunctionMode):
         elif func is Tensor.__getitem__:
             tensor, index = args
         else:
-            return func(*args, **(kwargs or {}))
+            result = func(*args, **(kwargs or {}))
+            if self._made and _writes(getattr(func, "__name__", "")):
+                self._write_back(args[0])
+            return result
         cuts, rest = split(index, tensor.shape)
-        return _cut(tensor, cuts)[rest] if cuts else func(*args, **(kwargs or {}))
+        if not cuts:
+            return func(*args, **(kwargs or {}))
+        cut = _cut(tensor, cuts)[rest]
+        self._made[_memory(cut)] = cut, tensor, index
+        return cut
+
+    def _write_back(self, tensor: Tensor) -> None:
+        while found := self._made.get(_memory(tensor)):
+            cut, tensor, index = found
+            tensor[index] = cut
+
+
+def _memory(tensor: Tensor) -> int:
+    """The same for all views of a tensor."""
+    found: int = tensor.untyped_storage()._cdata
+    return found
+
+
+def _writes(name: str) -> bool:
+    """`x.fill_(0)`, `x += 1`, `x[0] = 1`."""
+    return name in _WRITING or (name.endswith("_") and not name.endswith("__"))
 
 
 @contextmanager

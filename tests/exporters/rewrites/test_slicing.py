@@ -1,5 +1,6 @@
 """Slices with bounds outside of a dynamic size: clipped in the graph as PyTorch clips them."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from exporters.own import Own
 from exporters.rewrites.slicing import split
+from tests.exporters.holding import holds
 from toolkit import source
 
 
@@ -60,3 +62,20 @@ def test_they_are_what_pytorch_gives_at_every_size(
 )
 def test_what_has_a_fixed_size_is_left_as_it_is(index: Any) -> None:
     assert split(index, (2, 5))[0] == []
+
+
+class Filled(nn.Module):
+    """Written into through a slice, through a part of one, and under a name of its own."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x.clone()
+        y[:, : x.shape[1] // 2].fill_(0)
+        y[:, -3:].mul_(2)
+        part = y[:, : x.shape[1] // 3, 0]
+        part += 1
+        return y
+
+
+def test_what_is_written_into_a_slice_is_written_where_it_was_cut_from(tmp_path: Path) -> None:
+    text = "x: float32[batch, n, 8]; where batch = 1..3, n = 2..24"
+    assert holds(Filled, text, tmp_path / "m.onnx")
