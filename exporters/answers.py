@@ -15,6 +15,7 @@ is the special case, in which axes are merged or broadcast.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,13 +31,11 @@ from sympy.logic.boolalg import Boolean
 from torch import SymBool
 from torch.fx.experimental.symbolic_shapes import ShapeEnv, free_unbacked_symbols
 
-from exporters.declared import every
-
-_MOST = 256
-"""Sizes, or pairs of them, at which a question is asked: each takes some 0.1 ms."""
+from exporters.declared import only
 
 _FOLDER = Path(torch.__file__).parent
-_TORCHS = (f"{_FOLDER}", f"{Path(__file__).parent}")
+_TORCHS = (f"{_FOLDER}{os.sep}", f"{Path(__file__).parent}{os.sep}")
+"""Not torchvision, whose models are anybody's."""
 _ON_THE_WAY = (
     __file__,
     *(str(_FOLDER / part) for part in ("fx/experimental", "utils/_stats", "__init__", "_compile")),
@@ -70,12 +69,12 @@ def answering() -> Iterator[None]:
         self: ShapeEnv, question: sympy.Basic, *arguments: Any, **keywords: Any
     ) -> sympy.Basic:
         if isinstance(question, Boolean) and question.free_symbols:
-            terms = (*_assumed.get(), question)
-            known = len(terms) == 1 and self._maybe_evaluate_static(question) is not None
-            if not known:
-                if (self, terms) not in answers:  # another program may mean another size by a name
-                    answers[self, terms] = _answer(self, terms)
-                if (answer := answers[self, terms]) is not None:
+            assumed = _assumed.get()
+            if assumed or self._maybe_evaluate_static(question) is None:
+                asked = (self, assumed, question)  # another program may mean another size by a name
+                if asked not in answers:
+                    answers[asked] = only(self, question, assumed)
+                if (answer := answers[asked]) in (sympy.true, sympy.false):
                     return answer
                 if isinstance(question, (sympy.Eq, sympy.Ne)) and _by_torch():
                     with self.suppress_guards():
@@ -95,19 +94,3 @@ def _by_torch() -> bool:
     while frame and frame.f_code.co_filename.startswith(_ON_THE_WAY):
         frame = frame.f_back
     return frame is None or frame.f_code.co_filename.startswith(_TORCHS)
-
-
-def _answer(env: ShapeEnv, terms: tuple[sympy.Basic, ...]) -> sympy.Basic | None:
-    """The truth of the last, wherever the others hold, if it is one."""
-    found = set()
-    for at in every(env, terms, _MOST):
-        try:
-            *leads, answer = (t.xreplace(at) for t in terms)
-        except ZeroDivisionError:  # at a size at which nobody asks
-            return None
-        if all(lead == sympy.true for lead in leads):
-            found.add(answer)
-            if len(found) > 1:
-                return None
-    known = found.pop() if found else None
-    return known if known in (sympy.true, sympy.false) else None

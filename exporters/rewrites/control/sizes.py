@@ -25,10 +25,7 @@ from torch.fx.experimental.symbolic_shapes import (
 from torch.utils._sympy.functions import FloorDiv, PythonMod
 from torch.utils._sympy.value_ranges import ValueRanges, bound_sympy
 
-from exporters.declared import every
-
-_MOST_TRIALS = 256
-"""Sizes at which a comparison is computed: each takes some 0.1 ms."""
+from exporters.declared import MOST, every, only
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt,
@@ -162,9 +159,7 @@ def settled(number: Any) -> int | None:
     """The number, if it is one at all declared sizes: chunks of 128 in a text of 2 to 24 tokens."""
     if not is_open(number):
         return int(number)
-    own = number.node.expr
-    found = {own.xreplace(at) for at in every(number.node.shape_env, [own], _MOST_TRIALS)}
-    known = found.pop() if len(found) == 1 else None
+    known = only(number.node.shape_env, number.node.expr)
     return int(known) if isinstance(known, sympy.Integer) else None
 
 
@@ -202,7 +197,7 @@ def _difference(left: sympy.Expr, right: sympy.Expr) -> sympy.Expr:
 def _tried_out(symbol: str, terms: list[sympy.Expr], env: ShapeEnv) -> bool | None:
     """At every declared size, where they are few: no multiple of 32 is 7 sixteen times over."""
     seen = set()
-    for at in every(env, terms, _MOST_TRIALS):
+    for at in every(env, terms, MOST):
         left, right = (t.xreplace(at) for t in terms)
         if not (left.is_number and right.is_number):
             return None
