@@ -154,6 +154,13 @@ def test_a_size_that_grows_slowly_is_not_taken_for_fixed() -> None:
     assert outputs(lambda x: x[:, ::64], sizes) == ["output: float32[batch, output_1]"]
 
 
+def test_whole_frames_are_not_taken_for_all_samples() -> None:
+    sizes = "x: float32[batch, samples]; where batch = 1..4, samples = 2048..8192"
+    assert outputs(lambda x: x.unfold(1, 512, 512).flatten(1), sizes) == [
+        "output: float32[batch, output_1]"
+    ]
+
+
 def test_what_falls_out_only_where_two_rows_are_the_same_is_no_fixed_size() -> None:
     def first_of_each(x: Tensor) -> Tensor:
         same = (x[:, None] == x).all(-1).triu(1).any(0)
