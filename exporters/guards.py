@@ -24,17 +24,12 @@ import sympy
 import torch
 from torch.utils import _pytree as pytree
 
-from toolkit import calls, model as flattening, structure
 from toolkit.errors import ExportRefused
 from toolkit.signature import Dim, Signature
+from toolkit.whose import is_models
 
 Frames = Sequence[CodeType]
 
-_NOT_THE_USERS = (
-    *(str(Path(file).parent) for file in (torch.__file__, logging.__file__, __file__)),
-    *(str(module.__file__) for module in (flattening, calls, structure)),
-    "<",
-)
 _MOST_EXPRESSIONS = 200
 """Boundaries are looked for in so many different conditions: a program has few."""
 
@@ -257,8 +252,8 @@ class Guard(NamedTuple):
     def line(self) -> str:
         """The user's innermost; looked up when it is asked for, as most guards never are."""
         for code, number in self.stack:
-            users = not code.co_filename.startswith(_NOT_THE_USERS)
-            text = linecache.getline(code.co_filename, number).strip() if users else ""
+            quoted = is_models(code.co_filename)
+            text = linecache.getline(code.co_filename, number).strip() if quoted else ""
             if text:
                 return f"{Path(code.co_filename).name} line {number}: {text}"
         return ""

@@ -7,7 +7,6 @@ traceback is printed, so it is in the log.
 from __future__ import annotations
 
 import re
-import sysconfig
 import traceback
 from collections.abc import Iterator
 from copy import copy
@@ -19,15 +18,7 @@ import torch
 from torch import nn
 
 from toolkit.errors import ExportRefused, OnnxportError
-
-_OURS = str(Path(__file__).parents[1])
-_NOT_THE_USERS = (
-    *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
-    str(Path(torch.__file__).parent),
-    str(Path(_OURS, "exporters")),
-    str(Path(_OURS, "toolkit")),
-    "<",
-)
+from toolkit.whose import is_models, package
 
 
 class Cause(NamedTuple):
@@ -81,7 +72,7 @@ def refused(error: BaseException, model: nn.Module) -> ExportRefused:
             known = {k: (v or "").strip() for k, v in found.groupdict().items()}
             meaning, advice = cause.meaning.format(whole=whole, **known), cause.advice
             break
-    place = _node_place(error) or _traced_place(inner, model) or _traced_place(error, model)
+    place = _node_place(error, model) or _traced_place(inner, model) or _traced_place(error, model)
     message = " ".join(f"{meaning}{', in ' + place if place else ''}".split())
     return ExportRefused(message, advice)
 
@@ -99,7 +90,7 @@ def _first_line(error: BaseException) -> str:
     return (lines or [""])[0][:300]
 
 
-def _node_place(error: BaseException | None) -> str:
+def _node_place(error: BaseException | None, model: nn.Module) -> str:
     """`encoder.block (model.py line 12: y = f(x))` of the traced node that could not be written."""
     while error is not None:
         for trace in _traces(error):
@@ -107,7 +98,7 @@ def _node_place(error: BaseException | None) -> str:
             if isinstance(node, torch.fx.Node) and node.op == "call_function":
                 paths = [path for path, _ in node.meta.get("nn_module_stack", {}).values()]
                 lines = re.findall(r'File "([^"]+)", line (\d+), in .*\n\s*(.*)', _stack(node))
-                users = [line for line in lines if not line[0].startswith(_NOT_THE_USERS)]
+                users = [line for line in lines if _is_of(line[0], model)]
                 where = _line(*users[-1]) if users else ""
                 return _joined(_shown(paths[-1]) if paths else "", where)
         error = error.__cause__
@@ -125,10 +116,16 @@ def _traced_place(error: BaseException, model: nn.Module) -> str:
     for trace in _traces(error):
         frame = trace.tb_frame
         path = names.get(id(frame.f_locals.get("self")), "") or path
-        if not frame.f_code.co_filename.startswith(_NOT_THE_USERS):
+        if _is_of(frame.f_code.co_filename, model):
             summary = traceback.extract_tb(trace, limit=1)[0]
             where = _line(summary.filename, summary.lineno, summary.line or "")
     return _joined(path, where)
+
+
+def _is_of(file: str, model: nn.Module) -> bool:
+    """Is it the user's own, or of a package that modules of the model are of?"""
+    packages = {type(module).__module__.partition(".")[0] for module in model.modules()}
+    return is_models(file) and package(file) in {"", *packages}
 
 
 def _traces(error: BaseException) -> Iterator[TracebackType]:

@@ -13,9 +13,7 @@ import ast
 import hashlib
 import importlib
 import importlib.util
-import os
 import sys
-import sysconfig
 from contextlib import suppress
 from dataclasses import replace
 from inspect import signature as python_signature
@@ -32,13 +30,7 @@ from toolkit.examples import Feeds
 from toolkit.given import read
 from toolkit.model import LoadedModel, first_line, held_to, observed
 from toolkit.signature import Signature
-
-_NOT_THE_USERS = (
-    *(f"{folder}{os.sep}" for folder in map(sysconfig.get_path, ("stdlib", "purelib", "platlib"))),
-    f"{Path(torch.__file__).parent}{os.sep}",
-    __file__,
-    "<",
-)
+from toolkit.whose import is_models, package
 
 
 def load(
@@ -222,7 +214,7 @@ def _where_raised(error: BaseException) -> str:
     trace, place = error.__traceback__, ""
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
-        if not file.startswith(_NOT_THE_USERS):
+        if is_models(file) and not package(file):
             place = f"raised in {Path(file).name} line {trace.tb_lineno}"
         trace = trace.tb_next
     return place

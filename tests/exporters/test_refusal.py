@@ -1,5 +1,6 @@
 """A refusal says the operator or the reason, the module, the user's line, and what to change."""
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,24 @@ def test_the_tracer_of_torchscript_is_as_precise(tmp_path: Path) -> None:
     with pytest.raises(ExportRefused, match="aten::special_bessel_j0") as caught:
         TorchScript().export(model, tmp_path / "m.onnx", opset=20)
     assert caught.value.hint == "write it with other operators of torch"
+
+
+PACKAGES = {
+    "drawn_net": "from torch import nn\nfrom drawn_help import halves\n\n"
+    "class Net(nn.Module):\n    def forward(self, x):\n        return halves(x)\n",
+    "drawn_help": "def halves(x):\n    return x[: int(x.sum())]\n",
+}
+
+
+def test_it_quotes_the_package_that_the_model_is_of_and_none_that_it_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / "site-packages"
+    for name, code in PACKAGES.items():
+        (installed / name).mkdir(parents=True)
+        (installed / name / "__init__.py").write_text(code)
+    monkeypatch.syspath_prepend(str(installed))
+    net = import_module("drawn_net").Net().eval()
+    model = source.load((Host(net).eval(), "x: float32[n, 4] in 0..1; where n = 2..8"))
+    with pytest.raises(ExportRefused, match=r"in blocks\.1 \(__init__\.py line 6: return halves"):
+        Dynamo().export(model, tmp_path / "m.onnx", opset=20)

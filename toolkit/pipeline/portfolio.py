@@ -330,8 +330,7 @@ def _fastest(
 
 def _failure(model: LoadedModel, tour: _Tour, checks: Mapping[str, Any]) -> OnnxportError:
     attempts = tour.attempts
-    # What a later one advises says little of an earlier one that wrote a file.
-    first = next((a for a in attempts if a.hint or a.outcome == "differs"), attempts[0])
+    first = attempts[0]  # what stops ours is nearer to the mark than what stops those after it
     tried = " and ".join(dict.fromkeys(a.exporter for a in attempts))
     kind = ParityError if any(a.outcome == "differs" for a in attempts) else InputError
     offered = tour.limits and not model.proposed  # a proposed signature is made narrower itself

@@ -14,14 +14,13 @@ from torch import nn
 from toolkit.calls import Call
 from toolkit.errors import InputError
 from toolkit.structure import flatten
+from toolkit.whose import is_models
 
 Axis = tuple[int, int]
 """Number of the input, number of its axis."""
 
 SECONDS = 30.0
 """For all trials together; what is not tried then is not proposed."""
-
-_NOT_THE_USERS = (str(Path(torch.__file__).parent), str(Path(__file__).parents[1]), "<")
 
 
 class Trials:
@@ -123,7 +122,7 @@ def _reason(error: BaseException) -> str:
     """Its first line, and the user's line that led there."""
     text = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if not frame.filename.startswith(_NOT_THE_USERS):
+        if is_models(frame.filename):
             code = linecache.getline(frame.filename, frame.lineno or 0).strip()
             return f"{text} ({Path(frame.filename).name} line {frame.lineno}: {code})"
     return text

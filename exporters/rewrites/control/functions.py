@@ -5,28 +5,19 @@ from __future__ import annotations
 import ast
 import linecache
 import os
-import sysconfig
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dis import get_instructions
 from functools import lru_cache
-from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-import torch
 from torch import nn
 
 from exporters.rewrites.control import idioms, runtime, syntax
 from exporters.rewrites.control.caches import BySize, is_by_size
+from toolkit.whose import is_models, package
 
-_NOT_THE_USERS = (
-    *(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib")),
-    f"{Path(torch.__file__).parent}{os.sep}",
-    f"{Path(__file__).parents[2]}{os.sep}",
-    "<",
-)
-_INSTALLED = tuple(f"{sysconfig.get_path(name)}{os.sep}" for name in ("purelib", "platlib"))
 _EXPORTABLE = ("transformers",)
 """Packages whose models are written to be exported as they are, but for loops over a length (the
 recurrences of Mamba, RWKV and linear attention)."""
@@ -175,19 +166,13 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 
 
 def _is_users(code: CodeType) -> bool:
-    file = os.path.abspath(code.co_filename)
-    for folder in _INSTALLED:
-        if file.startswith(folder):
-            package = file.removeprefix(folder).partition(os.sep)[0]
-            return package not in (*_EXPORTABLE, "torch")
-    return not code.co_filename.startswith("<") and not file.startswith(_NOT_THE_USERS)
+    return is_models(code.co_filename) and package(code.co_filename) not in _EXPORTABLE
 
 
 def _is_exportable(code: CodeType) -> bool:
     """Is it of a model (not of what all models share) of such a package?"""
-    return code.co_filename.startswith(
-        tuple(f"{at}{name}{os.sep}models{os.sep}" for at in _INSTALLED for name in _EXPORTABLE)
-    )
+    file = code.co_filename
+    return package(file) in _EXPORTABLE and f"{os.sep}models{os.sep}" in file
 
 
 def _loops(code: CodeType) -> bool:
