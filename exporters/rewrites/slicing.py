@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.fx.experimental.symbolic_shapes import statically_known_true
 from torch.overrides import TorchFunctionMode
 
-from exporters.rewrites import Family
+from exporters.rewrites import Family, blocks
 from exporters.rewrites.control.sizes import as_tensor, compared
 
 _END = 2**63 - 1  # INT64_MAX: "to the end", onnx Slice-13
@@ -45,9 +45,12 @@ class _Slicing(TorchFunctionMode):
             index = (*[slice(None)] * dim, slice(*bounds))
         elif func is Tensor.__getitem__:
             tensor, index = args
+        elif func is Tensor.__setitem__ and blocks.fill(*args):
+            self._write_back(args[0])
+            return None
         else:
             result = func(*args, **(kwargs or {}))
-            if self._made and _writes(getattr(func, "__name__", "")):
+            if _writes(getattr(func, "__name__", "")):
                 self._write_back(args[0])
             return result
         cuts, rest = split(index, tensor.shape)
@@ -58,7 +61,7 @@ class _Slicing(TorchFunctionMode):
         return cut
 
     def _write_back(self, tensor: Tensor) -> None:
-        while found := self._made.get(_memory(tensor)):
+        while self._made and (found := self._made.get(_memory(tensor))):
             cut, tensor, index = found
             tensor[index] = cut
 

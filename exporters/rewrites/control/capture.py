@@ -24,6 +24,7 @@ from torch.overrides import TorchFunctionMode, _pop_mode_temporarily
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import _disable_current_modes
 
+from exporters.rewrites import blocks
 from exporters.rewrites.control.sizes import as_tensor, in_rows, is_traced
 from exporters.rewrites.control.variables import Variables
 
@@ -55,6 +56,8 @@ class _Indexing(TorchFunctionMode):
             return torch.ops.aten._local_scalar_dense(arguments[0])
         if function is Tensor.__setitem__:
             target, index, value = arguments
+            if blocks.fill(target, index, value):
+                return None
             if _has_size(index):
                 return self._assign(*arguments)
             if isinstance(value, (bool, int, float)):
