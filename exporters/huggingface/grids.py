@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from exporters.huggingface.graph import alike, parameters, results
+from exporters.rewrites.control.same_rows import noted
 from toolkit.domain import Interval
 from toolkit.sequence import FEATURES
 from toolkit.signature import Dim, Signature, TensorSpec
@@ -48,6 +49,7 @@ class PatchTower(nn.Module):
         """Features of a picture, in rows and columns."""
         self._count = rows * columns
         grid = torch.tensor([[1, rows, columns]])
+        self._row = (1, rows, columns)
         each = {"position_ids": vision_utils.get_vision_position_ids(grid, self._merge)}
         if hasattr(tower, "interpolation_mode"):
             taps = vision_utils.get_vision_interpolation_indices_and_weights(
@@ -90,7 +92,7 @@ class PatchTower(nn.Module):
 
     def grids(self, number: int) -> Tensor:
         """Frames, rows and columns of each picture's patches [number, 3]."""
-        return self._grid.repeat(number, 1)
+        return noted(self._grid.repeat(number, 1), self._row)
 
     def patches(self, pictures: Tensor) -> Tensor:
         """What the processors of these models make of a picture: blocks of patches that are merged

@@ -84,6 +84,11 @@ class Recorder(list[Any]):
             raise Irreconcilable("a step appends tensors of several shapes to a list")
         return stacked(self.given)
 
+    @property
+    def number(self) -> int | None:
+        """The one number that every step gives it; None where it is another, or more."""
+        return self.given[0] if len(self.given) == 1 and type(self.given[0]) is int else None
+
     def way(self) -> Given | None:
         return Given(self.row(), self.where) if self.given else None
 

@@ -31,6 +31,8 @@ class Listed(NamedTuple):
     in_front: bool
     axis: int | None = None
     """Of its items: the one whose size is another in each step."""
+    number: int | None = None
+    """The item, where it is the same known number in every step."""
 
 
 class Kept(ABC):
@@ -62,8 +64,9 @@ class Kept(ABC):
     def left(self, carried: Sequence[Tensor], number: Tensor | None) -> Any:
         """What the list is behind the loop. `number` of steps: None where they are all."""
         many = _first(carried[0], number).flatten(0, 1)
-        make = Stacked.in_front if self.of.in_front else Stacked
-        return make(self.of.before, many)
+        if self.of.in_front:
+            return Stacked.in_front(self.of.before, many)
+        return Stacked(self.of.before, many, None if self.of.first else self.of.number)
 
 
 class EachStep(Kept):

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import reduce, wraps
 from itertools import pairwise, product
+from math import prod
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from exporters.rewrites.calls import placed
 from exporters.rewrites.control.capture import is_tried
+from exporters.rewrites.control.same_rows import noted, row_of
 from exporters.rewrites.control.sizes import compared, is_open, is_traced, settled
 from exporters.rewrites.control.stacked import Ragged, Stacked, Unknown
 
@@ -28,6 +30,8 @@ class Counted(Unknown):
 
     count: Any
     item: Callable[[Any], Any]
+    number: int | None = None
+    """What all of them are, where that is known."""
 
     @classmethod
     def of(cls, start: Any, stop: Any, step: int) -> Counted:
@@ -81,15 +85,17 @@ class Counted(Unknown):
 
     def tensor(self) -> Tensor:
         """Of a sequence of numbers."""
+        if self.number is not None:
+            return torch.full((self.count,), self.number)
         found: Tensor = self.item(torch.arange(self.count))
         return found
 
 
 def counted(iterable: Any) -> Counted | None:
     """What is iterated over, where its length is not known."""
-    if isinstance(iterable, Counted):
-        return iterable
     steps = rows(iterable)
+    if isinstance(steps, Counted):
+        return steps
     many = steps.alike() if isinstance(steps, Stacked) else None
     return None if many is None else Counted(many.shape[0], lambda k: many.select(0, k))
 
@@ -98,7 +104,8 @@ def rows(of: Any) -> Any:
     """The steps of a loop as they are, and so the rows of a tensor of which nobody knows how many
     there are; all else as it came."""
     if isinstance(of, Tensor) and is_traced(of) and of.dim() and is_open(of.shape[0]):
-        return Stacked([], of)
+        row = row_of(of)
+        return Stacked([], of) if row is None else repeated([row], of.shape[0])
     return of
 
 
@@ -115,7 +122,10 @@ def ranged(*arguments: Any) -> Any:
 
 def repeated(items: list[Any], times: Any) -> Any:
     """`[item] * times`."""
-    return Counted(times, lambda _: items[0]) if is_open(times) else items * times
+    if not is_open(times):
+        return items * times
+    (one,) = items
+    return Counted(times, lambda _: one, one if isinstance(one, int) else None)
 
 
 def length(of: Any) -> Any:
@@ -261,9 +271,19 @@ def _unbound(own: Callable[..., Any], x: Tensor, dim: int = 0) -> Any:
 
 def _numbers(own: Callable[..., Any], x: Tensor) -> Any:
     """`lengths.tolist()`, of as many as there are."""
+    if (row := row_of(x)) is not None:
+        return repeated([row], x.shape[0])
     if not (x.dim() == 1 and is_traced(x) and is_open(x.shape[0])):
         return own(x)
     return Counted(x.shape[0], lambda k: x[k] if isinstance(k, Tensor) else _whole(x[k]))
+
+
+def _multiplied(own: Callable[..., Any], x: Tensor, *arguments: Any, **keywords: Any) -> Any:
+    """`grid_thw.prod(-1)`, of rows that are known."""
+    found, row = own(x, *arguments, **keywords), row_of(x)
+    if isinstance(row, tuple) and found.dim() == 1:
+        noted(found, prod(row))
+    return found
 
 
 def _whole(number: Tensor) -> Any:
@@ -272,6 +292,8 @@ def _whole(number: Tensor) -> Any:
 
 def _parted(own: Callable[..., Any], x: Tensor, size: Any, dim: int = 0) -> Any:
     """Into pieces of one (of more the last may be shorter), or of sizes in a sequence."""
+    if (number := getattr(size, "number", None)) is not None and not getattr(size, "ones", ()):
+        return Stacked([], x.unflatten(dim, (length(size), number)).movedim(dim, 0))
     if isinstance(size, Counted):
         sizes = size.tensor()
         starts = sizes.cumsum(0) - sizes
@@ -304,6 +326,7 @@ _WAYS: dict[tuple[Any, str], Callable[..., Any]] = {
     (torch, "unbind"): _unbound,
     (Tensor, "unbind"): _unbound,
     **{(kind, "tolist"): _numbers for kind in (Tensor, FakeTensor, FunctionalTensor)},
+    (Tensor, "prod"): _multiplied,
     (torch, "split"): _parted,
     (Tensor, "split"): _parted,
     (torch, "stack"): _joining("stack"),

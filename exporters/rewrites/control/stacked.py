@@ -29,8 +29,10 @@ class Stacked(Unknown):
     Numbers are tensors in it, in the precision of Python's.
     """
 
-    def __init__(self, ones: list[Any], many: Tensor) -> None:
+    def __init__(self, ones: list[Any], many: Tensor, number: int | None = None) -> None:
         self.ones, self.many = ones, many
+        self.number = number
+        """What all of `many` are, where that is known."""
 
     def count(self) -> Any:
         return self.many.shape[0] + len(self.ones)
@@ -54,7 +56,7 @@ class Stacked(Unknown):
                 "a list that a loop has filled is appended to by another or in a branch"
             )
         one = item.unsqueeze(0) if isinstance(item, Tensor) else torch.tensor([item])
-        self.many = torch.cat([self.many, one.to(self.many.dtype)])
+        self.many, self.number = torch.cat([self.many, one.to(self.many.dtype)]), None
 
     def __reversed__(self) -> Stacked:
         every = self.alike()

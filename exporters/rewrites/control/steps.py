@@ -96,6 +96,8 @@ class _Appended(NamedTuple):
     in_front: bool
     by_value: bool
     """By some steps only."""
+    number: int | None
+    """What it is, where it is the same known number in every step."""
 
 
 def subgraph(loop: Loop) -> None:
@@ -155,7 +157,7 @@ class _Subgraph:
         self.loop.goes_on(number)
         self.loop.step(_number(number, self.loop))
         given = {
-            name: _Appended(r.row(), r.in_front, r.where is not None)
+            name: _Appended(r.row(), r.in_front, r.where is not None, r.number)
             for name, r in recorders.items()
             if r.given
         }
@@ -187,7 +189,8 @@ class _Subgraph:
     def _listed(self, name: str) -> Listed:
         appended = self.tried.appended[name]
         before, first = self._apart(name)
-        return Listed(name, appended.like, before, first, appended.in_front, self._axis(name))
+        like, number = appended.like, appended.number
+        return Listed(name, like, before, first, appended.in_front, self._axis(name), number)
 
     def _kept(self, of: Listed) -> Kept:
         by_value = self.tried.appended[of.name].by_value
