@@ -15,6 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from exporters.rewrites import Family
+from exporters.rewrites.control.sizes import settled
 
 _METHOD = "_get_extra_padding_for_conv1d"
 _NUMBERS = ("kernel_size", "stride", "padding_total")
@@ -42,7 +43,9 @@ def _padding(kernel: int, stride: int, total: int) -> Any:
     def padding(hidden_states: Tensor) -> int:
         length = hidden_states.shape[-1]
         frames = (length - kernel + total + stride - 1) // stride
-        return frames * stride + kernel - total - length
+        extra = frames * stride + kernel - total - length
+        always = settled(extra)  # 0, where the stride is 1: a number of Python's in a branch too
+        return extra if always is None else always
 
     return padding
 

@@ -34,9 +34,9 @@ class Counted(Unknown):
     """What all of them are, where that is known."""
 
     @classmethod
-    def of(cls, start: Any, stop: Any, step: int) -> Counted:
-        """The range."""
-        up = step > 0  # of what is no less than 0 ONNX's Div is the floor
+    def of(cls, start: Any, stop: Any, step: Any) -> Counted:
+        """The range, of a step that is known to go up or down."""
+        up = compared(">", step, 0) is True  # of what is no less than 0 ONNX's Div is the floor
         steps = (stop - start + step - 1) // step if up else -((start - stop) // step)
         if compared(">=", steps, 0) is not True:
             steps = torch.sym_max(steps, 0)
@@ -114,7 +114,10 @@ def ranged(*arguments: Any) -> Any:
         return range(*arguments)
     start, stop, step = {1: (0, *arguments, 1), 2: (*arguments, 1), 3: arguments}[len(arguments)]
     if not isinstance(step, int):
-        return range(*arguments)
+        if compared(">", step, 0) is not True:
+            return range(*arguments)
+        if compared("<", start, stop) is True and compared("<=", stop - start, step) is True:
+            return [start]
     found = Counted.of(start, stop, step)
     steps = settled(found.count)
     return found if steps is None else [found.item(k) for k in range(steps)]

@@ -114,3 +114,19 @@ class Chunked(nn.Module):
 
 def test_pairs_in_a_list(tmp_path: Path) -> None:
     assert holds(Chunked, STEPS, tmp_path / "m.onnx")
+
+
+class Strides(nn.Module):
+    """Steps of a length: one (EnCodec without chunks, which keeps None beside it), or not known."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        length, whole = x.shape[1], []
+        for start in range(0, length, length):
+            whole.append((x[:, start : start + length], None))
+        quarters = [x[:, start] for start in range(0, length, (length + 3) // 4)]
+        return torch.cat([whole[0][0], torch.stack(quarters, 1)], 1)
+
+
+def test_a_range_in_steps_of_a_size(tmp_path: Path) -> None:
+    signature = "x: float32[batch, time, 3]; where batch = 1..3, time = 1..5000"
+    assert holds(Strides, signature, tmp_path / "m.onnx")
