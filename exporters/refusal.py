@@ -20,6 +20,10 @@ from torch import nn
 from toolkit.errors import ExportRefused, OnnxportError
 from toolkit.whose import is_models, package
 
+_CONTROL = str(Path(__file__).with_name("rewrites") / "control")
+_SEQUENCES = "compute with tensors, or loop over the sequence itself"
+"""What to do where a sequence whose length is not known cannot do what a list can."""
+
 
 class Cause(NamedTuple):
     """What torch writes (a pattern), what that means in a sentence, and what to change."""
@@ -72,6 +76,8 @@ def refused(error: BaseException, model: nn.Module) -> ExportRefused:
             known = {k: (v or "").strip() for k, v in found.groupdict().items()}
             meaning, advice = cause.meaning.format(whole=whole, **known), cause.advice
             break
+    if isinstance(inner, (TypeError, IndexError)) and _is_raised_by_control(inner):
+        meaning, advice = _first_line(inner), _SEQUENCES
     place = _node_place(error, model) or _traced_place(inner, model) or _traced_place(error, model)
     message = " ".join(f"{meaning}{', in ' + place if place else ''}".split())
     return ExportRefused(message, advice)
@@ -81,6 +87,11 @@ def innermost(error: BaseException) -> BaseException:
     while error.__cause__ is not None:
         error = error.__cause__
     return error
+
+
+def _is_raised_by_control(error: BaseException) -> bool:
+    *_, last = _traces(error)
+    return last.tb_frame.f_code.co_filename.startswith(_CONTROL)
 
 
 def _first_line(error: BaseException) -> str:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from exporters.dynamo import Dynamo
+from exporters.own import Own
 from exporters.torchscript import TorchScript
 from toolkit import source
 from toolkit.errors import ExportRefused
@@ -116,6 +117,20 @@ def test_the_tracer_of_torchscript_is_as_precise(tmp_path: Path) -> None:
     with pytest.raises(ExportRefused, match="aten::special_bessel_j0") as caught:
         TorchScript().export(model, tmp_path / "m.onnx", opset=20)
     assert caught.value.hint == "write it with other operators of torch"
+
+
+class Columns(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        first, *_ = zip(*x, strict=True)
+        return torch.stack(first)
+
+
+def test_what_a_sequence_of_unknown_length_cannot_do_has_its_line_and_advice() -> None:
+    model = source.load((Columns().eval(), "x: float32[n, 4]; where n = 2..8"))
+    text = r"^the steps of a loop .* iterated over outside one, in test_refusal.py line \d+: first,"
+    with pytest.raises(ExportRefused, match=text) as caught:
+        Own().export(model, Path("never.onnx"), opset=20)
+    assert caught.value.hint == "compute with tensors, or loop over the sequence itself"
 
 
 PACKAGES = {
