@@ -22,7 +22,7 @@ from exporters.rewrites.control.branches import (
 )
 from exporters.rewrites.control.idioms import substituted
 from exporters.rewrites.control.loops import during, each
-from exporters.rewrites.control.sequences import listed, repeated, taken
+from exporters.rewrites.control.sequences import columns, listed, repeated, taken
 from exporters.rewrites.control.sizes import compared
 from exporters.rewrites.control.standing_in import of_numbers
 
@@ -33,6 +33,7 @@ __all__ = [
     "branch",
     "chained",
     "choose",
+    "columns",
     "compared",
     "contained",
     "during",

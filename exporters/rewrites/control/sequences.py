@@ -96,6 +96,8 @@ def counted(iterable: Any) -> Counted | None:
     steps = rows(iterable)
     if isinstance(steps, Counted):
         return steps
+    if isinstance(steps, Ragged) and not steps.ones:
+        return Counted(steps.count(), steps.item)
     many = steps.alike() if isinstance(steps, Stacked) else None
     return None if many is None else Counted(many.shape[0], lambda k: many.select(0, k))
 
@@ -167,6 +169,13 @@ def paired(*iterables: Any, strict: bool = False) -> Any:
     known = [s for s in steps if s]
     count = reduce(_shorter, (s.count for s in known))
     return Counted(count, lambda k: tuple(s.item(k) for s in known))
+
+
+def columns(of: Any) -> Any:
+    """`zip(*rows)`: of as many rows as there are each column is a tensor."""
+    found = rows(of)
+    many = found.alike() if isinstance(found, Stacked) else None
+    return zip(*of) if many is None else many.unbind(1)  # noqa: B905  # as it is written there
 
 
 def crossed(*iterables: Any, repeat: int = 1) -> Any:

@@ -113,6 +113,13 @@ class Ragged(Unknown):
     def count(self) -> Any:
         return self.rows.shape[0] + len(self.ones)
 
+    def item(self, number: Any) -> Tensor:
+        """One of the rows, as far as it counts."""
+        size: Any = self.sizes[number].item()
+        torch._check(size >= 0)
+        torch._check(size <= self.rows.shape[1])
+        return self.rows.select(0, number).narrow(0, 0, size).movedim(0, self.axis)
+
     def _counts(self) -> Tensor:
         return torch.arange(self.rows.shape[1]) < self.sizes[:, None]
 
@@ -121,6 +128,12 @@ class Ragged(Unknown):
         if dim % rank != self.axis:
             raise TypeError("tensors of several sizes are joined along another axis")
         return torch.cat([*self.ones, self.rows[self._counts()].movedim(0, self.axis)], dim)
+
+    def stack(self, dim: int = 0) -> Tensor:
+        """Which torch does of tensors of one size only: that of the longest."""
+        if self.ones:
+            raise TypeError("of tensors from before a loop and of it one size is not known")
+        return self.rows.movedim(1, 1 + self.axis).movedim(0, dim)
 
     def padded(
         self, batch_first: bool = False, padding_value: float = 0.0, padding_side: str = "right"

@@ -337,6 +337,9 @@ class _Expressions(ast.NodeTransformer):
             return ast.copy_location(made, node)
         if not self._has_stand_in(node) or not node.args:
             return node
+        if len(node.args) == 1 and _is_transposed(node):
+            assert isinstance(node.args[0], ast.Starred)
+            return self._rewriter.call("columns", node.args[0].value)
         if any(isinstance(a, ast.Starred) for a in node.args):
             return node
         made = self._rewriter.call("of_numbers", node.func, *node.args, keywords=node.keywords)
@@ -353,6 +356,12 @@ class _Expressions(ast.NodeTransformer):
         if node.keywords:
             return named in _WITH_KEYWORDS
         return named in _BUILTINS or named in _WITH_KEYWORDS
+
+
+def _is_transposed(node: ast.Call) -> bool:
+    """`zip(*rows)`."""
+    named = isinstance(node.func, ast.Name) and node.func.id == "zip"
+    return named and isinstance(node.args[0], ast.Starred)
 
 
 def _is_moving(part: ast.expr) -> bool:

@@ -60,7 +60,23 @@ class SeveralAtOnce(nn.Module):
         return torch.Tensor(numbers).view(-1, 2), difference, both
 
 
-MODULES = {"back": LooksBack, "round": TurnsRound, "several": SeveralAtOnce}
+class Transposes(nn.Module):
+    """Pairs of places to all first and all second ones (UDOP)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        steps = torch.arange(x.shape[1])
+        left = torch.ones(x.shape[1], 3)
+        rows, columns = zip(*torch.stack([steps, steps % 3], 1), strict=True)
+        left[rows, columns] = 0
+        return left * x + sum(row for row in rows)
+
+
+MODULES = {
+    "back": LooksBack,
+    "round": TurnsRound,
+    "several": SeveralAtOnce,
+    "transposes": Transposes,
+}
 
 
 @pytest.fixture(scope="module", params=MODULES)

@@ -121,6 +121,28 @@ def test_lists_in_lists(tmp_path: Path) -> None:
     assert holds(Collapses, SIGNATURE, tmp_path / "model.onnx")
 
 
+class FillsUp(nn.Module):
+    """What is left of each row, filled up to one length: loops over such lists (UDOP)."""
+
+    def forward(self, x: Tensor, n: Tensor) -> tuple[Tensor, Tensor]:
+        rows = [row[counts > 1] for row, counts in zip(x, n, strict=True)]
+        masks = [torch.ones(row.size(0)) for row in rows]
+        length = x.shape[1]
+        found = torch.stack([filled(row, length, torch.zeros(3)) for row in rows])
+        return found, torch.stack([filled(mask, length, torch.zeros(())) for mask in masks], -1)
+
+
+def filled(rows: Tensor, length: int, by: Tensor) -> Tensor:
+    missing = length - len(rows)
+    if missing > 0:
+        rows = torch.cat([rows, torch.stack([by] * missing)])
+    return rows[:length]
+
+
+def test_loops_over_such_a_list(tmp_path: Path) -> None:
+    assert holds(FillsUp, SIGNATURE, tmp_path / "model.onnx")
+
+
 class ReadsBack(nn.Module):
     def forward(self, x: Tensor, n: Tensor) -> Tensor:
         rows = [x[0, : n[0, 0]]]
