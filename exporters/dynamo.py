@@ -22,6 +22,7 @@ from exporters import guards, writing
 from exporters.answers import answering
 from exporters.declared import declaring
 from exporters.example import example, from_above
+from exporters.quicker import quicker, tracing
 from exporters.refusal import innermost, refused
 from exporters.rewrites import Family
 from toolkit.domain import Choices
@@ -64,6 +65,7 @@ def write(
     """Trace the model and write the program as ONNX. Raises ExportRefused with the reason."""
     with ExitStack() as stack:
         stack.enter_context(declaring(model.signature))
+        stack.enter_context(quicker())
         if families:
             stack.enter_context(answering())
         for family in families:
@@ -236,8 +238,8 @@ def _others(
     signature: Signature, inputs: tuple[torch.Tensor, ...]
 ) -> Iterator[tuple[bool, tuple[torch.Tensor, ...] | None]]:
     """Whether to trace `_OBLIVIOUS`, and of which example. One at a time: they are large."""
-    yield True, from_above(signature, apart=False)
     yield True, inputs
+    yield True, from_above(signature, apart=False)
     yield False, from_above(signature, apart=True)
 
 
@@ -264,7 +266,7 @@ def _unlimited(
 def _exported(
     flat: Flat, inputs: tuple[torch.Tensor, ...], shapes: Any, strict: bool
 ) -> torch.export.ExportedProgram:
-    with torch.no_grad():
+    with torch.no_grad(), tracing():
         return torch.export.export(flat, inputs, dynamic_shapes=shapes, strict=strict)
 
 
