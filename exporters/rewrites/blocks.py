@@ -29,6 +29,8 @@ def fill(target: Tensor, index: Any, value: Any) -> bool:
         if part != _WHOLE:
             inside = _inside(part, target.shape[axis])
             within = within & inside.reshape(-1, *[1] * (target.dim() - axis - 1))
+    if not (target.is_floating_point() or target.is_complex()):
+        value = bool(value) if target.dtype == torch.bool else int(value)  # as an assignment does
     target.masked_fill_(within, value)
     return True
 

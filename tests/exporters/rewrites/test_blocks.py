@@ -13,12 +13,14 @@ from tests.exporters.holding import holds
 class Ends(nn.Module):
     """Bounds below zero count from the end; beyond the size they are clipped."""
 
-    def forward(self, x: Tensor, ends: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, x: Tensor, ends: Tensor) -> tuple[Tensor, ...]:
         behind, before, between = x.clone(), x.clone(), x.clone()
         behind[:, ends[0] :] = 0
         before[1, ..., : ends[1]] = 1
         between[:-1, ends[0] : ends[1]] = 2
-        return behind, before, between
+        whole = torch.arange(x.shape[1])
+        whole[ends[0] :] = 1.5  # 1, as it is written
+        return behind, before, between, whole
 
 
 class Diagonal(nn.Module):
