@@ -330,7 +330,10 @@ def _fastest(
 
 def _failure(model: LoadedModel, tour: _Tour, checks: Mapping[str, Any]) -> OnnxportError:
     attempts = tour.attempts
-    first = attempts[0]  # what stops ours is nearer to the mark than what stops those after it
+    # What a later one advises says little of an earlier one that wrote a file, and that of
+    # torch.jit.script, which cannot read most models, says little of any.
+    told = (a for a in attempts if a.outcome == "differs" or (a.hint and a.exporter != "script"))
+    first = next(told, attempts[0])
     tried = " and ".join(dict.fromkeys(a.exporter for a in attempts))
     kind = ParityError if any(a.outcome == "differs" for a in attempts) else InputError
     offered = tour.limits and not model.proposed  # a proposed signature is made narrower itself
