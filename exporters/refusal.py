@@ -109,7 +109,8 @@ def _node_place(error: BaseException | None, model: nn.Module) -> str:
             if isinstance(node, torch.fx.Node) and node.op == "call_function":
                 paths = [path for path, _ in node.meta.get("nn_module_stack", {}).values()]
                 lines = re.findall(r'File "([^"]+)", line (\d+), in .*\n\s*(.*)', _stack(node))
-                users = [line for line in lines if _is_of(line[0], model)]
+                packages = _packages(model)
+                users = [n for n in lines if is_models(n[0]) and package(n[0]) in packages]
                 where = _line(*users[-1]) if users else ""
                 return _joined(_shown(paths[-1]) if paths else "", where)
         error = error.__cause__
@@ -123,20 +124,20 @@ def _stack(node: torch.fx.Node) -> str:
 def _traced_place(error: BaseException, model: nn.Module) -> str:
     """The user's innermost frame of an error raised while his code was run."""
     names = {id(module): name for name, module in model.named_modules()}
-    path, where = "", ""
+    path, where, packages = "", "", _packages(model)
     for trace in _traces(error):
         frame = trace.tb_frame
         path = names.get(id(frame.f_locals.get("self")), "") or path
-        if _is_of(frame.f_code.co_filename, model):
+        file = frame.f_code.co_filename
+        if is_models(file) and package(file) in packages:
             summary = traceback.extract_tb(trace, limit=1)[0]
             where = _line(summary.filename, summary.lineno, summary.line or "")
     return _joined(path, where)
 
 
-def _is_of(file: str, model: nn.Module) -> bool:
-    """Is it the user's own, or of a package that modules of the model are of?"""
-    packages = {type(module).__module__.partition(".")[0] for module in model.modules()}
-    return is_models(file) and package(file) in {"", *packages}
+def _packages(model: nn.Module) -> set[str]:
+    """Those that modules of the model are of, and "", which has the user's own files."""
+    return {"", *(type(module).__module__.partition(".")[0] for module in model.modules())}
 
 
 def _traces(error: BaseException) -> Iterator[TracebackType]:
