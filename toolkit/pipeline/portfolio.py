@@ -10,12 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
 from toolkit import forked, plugins, versions
-from toolkit.artifact import OnnxArtifact, Provenance, publish
+from toolkit.artifact import OnnxArtifact, Provenance, open_artifact, publish
 from toolkit.errors import (
     ExportRefused,
     InputError,
@@ -53,7 +54,7 @@ SHARE = 0.25
 """Of the time that an export took goes to the cases of its check, where nobody says how much. What
 the original answers was asked while the file was written: more fit than that seems."""
 
-LEAST, MOST = 2.0, 30.0
+LEAST, MOST = 1.0, 30.0
 """Seconds that the most telling cases have in any case, and all have at most."""
 
 _AHEAD = 10.0
@@ -240,14 +241,17 @@ class _Tour:
         exporter = plugins.exporter(name)
         folder = self.out.parent / f"{name}-{opset}"
         folder.mkdir()
-        raw = folder / "raw.onnx"
+        raw, out = folder / "raw.onnx", folder / self.out.name
 
         def export() -> dict[str, list[int]]:
             print(f"--- {name}, opset {opset}", flush=True)
             if self.model.reset:
                 self.model.reset()
             traced = exporter.export(self.model, raw, opset=opset)
-            return {dim: list(sizes) for dim, sizes in traced.boundaries.items()} if traced else {}
+            found = {dim: list(sizes) for dim, sizes in traced.boundaries.items()} if traced else {}
+            self._note(found)
+            self._mended(raw, out, name, opset)
+            return found
 
         boundaries = forked.call(
             f"the exporter '{name}'",
@@ -255,10 +259,12 @@ class _Tour:
             log=self._log,
             timeout=self.plan.time_limit,
             memory=self.plan.memory_limit,
-            meanwhile=meanwhile,
+            meanwhile=takewhile(lambda _: not raw.exists(), meanwhile),
         )
-        for dim, sizes in boundaries.items():
-            self._boundaries.setdefault(dim, set()).update(sizes)
+        self._note(boundaries)  # which another process may have noted for itself
+        return open_artifact(out)
+
+    def _mended(self, raw: Path, out: Path, name: str, opset: int) -> None:
         provenance = Provenance(
             source=self.model.origin,
             weights=self.model.digest,
@@ -269,16 +275,19 @@ class _Tour:
             stages=("exported",),
             versions=versions.installed(),
         )
-        artifact = normalize(
+        normalize(
             raw,
-            folder / self.out.name,
+            out,
             self.model.signature,
             provenance,
             keep_trace=self.plan.keep_trace,
             newest=(self._aim.opset, self._aim.ir_version),
         )
         raw.unlink(missing_ok=True)
-        return artifact
+
+    def _note(self, boundaries: Mapping[str, Sequence[int]]) -> None:
+        for dim, sizes in boundaries.items():
+            self._boundaries.setdefault(dim, set()).update(sizes)
 
     def _asked_ahead(self, checks: Mapping[str, Any]) -> Iterator[None]:
         """What the check needs that does not hang on the file."""
@@ -299,7 +308,7 @@ class _Tour:
             self._unloadable.add(exporter)
         for name, (low, high) in getattr(refusal, "limits", {}).items():
             self.limits.setdefault(name, [low, high])
-            self._boundaries.setdefault(name, set()).update((low - 1, low, high, high + 1))
+            self._note({name: (low - 1, low, high, high + 1)})
 
 
 def _in_proportion(seconds: float) -> dict[str, Any]:
