@@ -9,11 +9,11 @@ exporters.
 
 What lives where: `syntax.py` rewrites (comprehensions first become loops, `comprehensions.py`),
 `names.py` reads which names a block needs, `functions.py` finds the functions and swaps their code,
-`sizes.py` has tests and numbers that are not known while tracing, `sequences.py` what has such a
-length, `standing_in.py` Python's functions of both, `capture.py` finds what a closure uses,
-`effects.py` what it changes, `branches.py` and `loops.py` write the subgraphs. What steps append to
-lists is noted in `recorder.py`, carried along as `rows.py` says, and `stacked.py` is what a list is
-behind its loop.
+`sizes.py` has tests and numbers that are not known while tracing, `known.py` those that a model's
+own tensors decide, `sequences.py` what has such a length, `standing_in.py` Python's functions of
+both, `capture.py` finds what a closure uses, `effects.py` what it changes, `branches.py` and
+`loops.py` write the subgraphs. What steps append to lists is noted in `recorder.py`, carried along
+as `rows.py` says, and `stacked.py` is what a list is behind its loop.
 """
 
 from exporters.rewrites import Family

@@ -16,6 +16,7 @@ from torch import nn
 
 from exporters.rewrites.control import idioms, runtime, syntax
 from exporters.rewrites.control.caches import BySize, is_by_size
+from exporters.rewrites.control.known import tensors_of
 from toolkit.whose import is_models, package
 
 _EXPORTABLE = ("transformers",)
@@ -68,6 +69,7 @@ def rewritten(model: nn.Module) -> Iterator[None]:
         _active.append(_Rewriting(model, stack))
         stack.callback(_active.pop)
         stack.enter_context(runtime.tracing(model))
+        stack.enter_context(tensors_of(model))
         yield
 
 

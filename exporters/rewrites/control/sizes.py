@@ -26,6 +26,7 @@ from torch.utils._sympy.functions import FloorDiv, PythonMod
 from torch.utils._sympy.value_ranges import ValueRanges, bound_sympy
 
 from exporters.declared import MOST, every, only
+from exporters.rewrites.control.known import known
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt,
@@ -79,6 +80,8 @@ def condition(test: Any) -> bool | Open:
             return bool(test)
         return Open(_outcome(test), test)
     if isinstance(test, Tensor) and is_traced(test) and statically_known_true(test.numel() == 1):
+        if (number := known(test)) is not None:
+            return bool(number)
         one = test.reshape(())
         return Open(one if one.dtype == torch.bool else one != 0)
     return bool(test)

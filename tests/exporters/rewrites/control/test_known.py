@@ -1,0 +1,61 @@
+"""A branch on what a model holds is no branch: its values are those of the file."""
+
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from tests.exporters.holding import holds
+
+ROWS = "x: float32[n, 4]; where n = 1..8"
+
+
+class Masked(nn.Module):
+    """As EoMT: a mask, or None, by a probability of each layer; and what is drawn by it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(3))
+        self.register_buffer("probability", torch.tensor([0.0, 1.0, 0.0]))
+        self.gate = nn.Parameter(torch.tensor([[-0.5, 2.0]]))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        mask, masks = None, []
+        for layer, probability in zip(self.layers, self.probability, strict=True):
+            if probability > 0 and self.gate.abs().sum() < 3:
+                mask = x > 0
+                masks.append(mask)
+                if probability < 1:
+                    mask = mask & (torch.rand(mask.shape) < probability)
+            x = layer(x)
+            if mask is not None:
+                x = x * mask
+        return x, *masks
+
+
+class Written(nn.Module):
+    """What a buffer was is not what it is once a step has written to a part of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen[1:].fill_(1.0)
+        y = x * 2 if self.seen.sum() > 1 else x * 3
+        self.seen[:1].copy_(x[:1, 0])
+        y = y + 1 if self.seen[0] > 0 else y - 1
+        self.seen.zero_()
+        return y
+
+
+def test_a_branch_on_weights_and_buffers_is_decided_by_them(tmp_path: Path) -> None:
+    assert holds(Masked, ROWS, tmp_path / "m.onnx")
+    graph = onnx.load(tmp_path / "m.onnx").graph
+    assert len(graph.output) == 2
+    assert not {"If", "RandomUniform", "RandomUniformLike"} & {n.op_type for n in graph.node}
+
+
+def test_a_buffer_that_was_written_to_is_not_known(tmp_path: Path) -> None:
+    assert holds(Written, ROWS, tmp_path / "m.onnx")
