@@ -82,7 +82,7 @@ _FAMILIES = (
     "products",
     "padding",
     "wholes",
-    "unmasked",
+    "masks",
 )
 """The files of this folder that have a FAMILY, in the order in which their contexts are entered."""
 
