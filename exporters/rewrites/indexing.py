@@ -1,4 +1,4 @@
-"""Selections and writes by index or mask that torchlib lacks."""
+"""Selections, and writes by index, by mask or of one number over many, that torchlib lacks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from onnxscript import opset18 as op
 from torch import Tensor
 
 from exporters.rewrites import Family
@@ -75,6 +76,20 @@ def _index_reduce(
     return x.scatter_reduce(dim, places, source, reduce, include_self=include_self)
 
 
+_BY_NAME = {"add": "sum", "multiply": "prod"}
+
+
+def _scatter(x: Tensor, dim: int, index: Tensor, source: Any, *, reduce: str) -> Tensor:
+    values = source if isinstance(source, Tensor) else torch.full_like(index, source, dtype=x.dtype)
+    return x.scatter_reduce(dim, index, values, _BY_NAME[reduce])
+
+
+def _copy(x: Any, source: Any, non_blocking: bool = False) -> Any:
+    """`x.copy_(source)` of a number or a row, which torchlib takes for all of x."""
+    found = op.CastLike(source, x)
+    return found if x.shape == source.shape else op.Expand(found, op.Shape(x))
+
+
 def _put(x: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
     flat, places, values = x.reshape(-1), index.reshape(-1), source.reshape(-1)
     places = torch.where(places < 0, places + flat.shape[0], places)
@@ -120,10 +135,16 @@ def _decompositions() -> dict[object, Callable[..., Any]]:
         aten.nonzero_static.default: _nonzero_static,
         aten.index_reduce.default: _index_reduce,
         aten.put.default: _put,
+        aten.scatter.reduce: _scatter,
+        aten.scatter.value_reduce: _scatter,
         aten.roll.default: _roll,
         aten.diagonal_scatter.default: _diagonal_scatter,
         torch.ops.prims.view_of.default: lambda x: x.reshape(x.shape),
     }
 
 
-FAMILY = Family("indexing", decompositions=_decompositions())
+FAMILY = Family(
+    "indexing",
+    decompositions=_decompositions(),
+    translations={torch.ops.aten.copy.default: _copy},
+)

@@ -1,4 +1,4 @@
-"""any, all and prod along an axis of a tensor that has none: PyTorch takes axis 0, ONNX refuses it.
+"""any, all, prod and norms along an axis of what has none: PyTorch takes axis 0, ONNX refuses it.
 
 torch.onnx wrote a ReduceMax over axis 0 of a scalar, which no runtime loads. And it does not know
 the question behind a check of values (`torch._check_tensor_all` in deformable attention). And of
@@ -29,6 +29,20 @@ def _prod(x: Tensor, dim: int, keepdim: bool = False, *, dtype: torch.dtype | No
     return x.to(dtype or (torch.int64 if whole else x.dtype))
 
 
+def _norm(
+    x: Tensor,
+    order: float = 2,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    dtype: torch.dtype | None = None,
+) -> Any:
+    if x.dim():
+        return NotImplemented
+    x = x.to(dtype or x.dtype)
+    return x.abs() if order else (x != 0).to(x.dtype)
+
+
 def _remainder(x: Tensor, by: Any) -> Any:
     if isinstance(by, (int, float, bool)):
         return NotImplemented
@@ -47,6 +61,7 @@ FAMILY = Family(
     decompositions={
         **dict.fromkeys((_ATEN.any.dim, _ATEN.all.dim, _ATEN.any.dims, _ATEN.all.dims), _any),
         _ATEN.prod.dim_int: _prod,
+        _ATEN.linalg_vector_norm.default: _norm,
         _ATEN.remainder.Scalar: _remainder,
         _ATEN.clamp.default: _clamp,
         _ATEN._is_all_true.default: lambda x: x.all(),

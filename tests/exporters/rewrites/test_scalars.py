@@ -24,6 +24,8 @@ class Reduced(nn.Module):
             torch.prod(x, 0),
             torch.prod(bytes_, 0, keepdim=True),
             torch.prod(x, 0, dtype=torch.float64),
+            torch.linalg.vector_norm(x, 3, dim=0, dtype=torch.float64),
+            torch.linalg.vector_norm(x, 0, keepdim=True),
         )
 
 
