@@ -100,6 +100,7 @@ FAMILY = Family(
     "integers",
     tracing=_tracing,
     translations={
+        torch.ops.aten.sym_numel.default: op.Size,
         operator.floordiv: _floordiv,
         operator.lshift: lambda number, by: op.Mul(number, _power_of_two(by)),
         operator.rshift: lambda number, by: _floordiv(number, _power_of_two(by)),

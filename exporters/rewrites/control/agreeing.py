@@ -45,7 +45,7 @@ def covers(test: SymBool | bool | None, outcome: bool, pairs: Iterable[tuple[Any
         return False
     terms = [expression(test), *(expression(n) for pair in pairs for n in pair)]
     return all(
-        holds != outcome or all(a == b for a, b in zip(sizes[::2], sizes[1::2], strict=True))
+        holds is (not outcome) or all(a == b for a, b in zip(sizes[::2], sizes[1::2], strict=True))
         for holds, *sizes in _at_each(test.node.shape_env, terms)
     )
 

@@ -1,6 +1,7 @@
 """int() of a size, in models of transformers."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -10,6 +11,7 @@ import toolkit
 from exporters.huggingface.readings import Ranges
 from exporters.huggingface.source import wrapped
 from exporters.rewrites.integers import _Int, _of_nodes
+from tests.exporters.holding import holds
 
 
 def test_a_padding_worked_out_by_int_follows_the_image(tmp_path: Path) -> None:
@@ -57,3 +59,21 @@ def test_the_least_of_two_nodes_is_a_node() -> None:
     a, b = traced.create_proxy("placeholder", "a", (), {}), 3
     assert _of_nodes(torch.sym_min)(a, b).node.target is torch.sym_min
     assert _of_nodes(torch.sym_min)(5, b) == 3
+
+
+class Lengthened(nn.Module):
+    """As FastSpeech 2: each token as many frames as it lasts, whose number torch asks of a vector
+    as how many numbers it has."""
+
+    def forward(self, x: Tensor, lasts: Tensor) -> Tensor:
+        most: Any = lasts.sum(1).max()
+        frames = torch.zeros(x.size(0), most, x.size(2))
+        for n, (row, last) in enumerate(zip(x, lasts, strict=True)):
+            repeated = torch.repeat_interleave(row, last, dim=0)
+            frames[n, : repeated.size(0)] = repeated
+        return frames
+
+
+def test_the_numbers_of_a_vector_are_counted(tmp_path: Path) -> None:
+    signature = "x: float32[b, t, 2]; lasts: int64[b, t] in 1..3; where b = 1..3, t = 1..5"
+    assert holds(Lengthened, signature, tmp_path / "m.onnx")
