@@ -20,18 +20,38 @@ from torch.fx.experimental.proxy_tensor import get_proxy_mode, get_proxy_slot
 from torch.fx.node import map_arg
 from torch.utils._python_dispatch import _disable_current_modes
 
-_tracing: list[tuple[nn.Module, dict[str, Tensor]]] = []
-"""The models that are traced now, with their tensors, in whose places torch.export puts others."""
+
+class _Own:
+    """The tensors of a model, and those that torch.export has in their places as a run begins: what
+    a run assigns is another matter."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._real = dict(_named(model))
+        self._traced: list[tuple[Tensor, Tensor]] = []
+
+    def begin(self, model: nn.Module, *_: Any) -> None:
+        self._traced = [(tensor, self._real[name]) for name, tensor in _named(model)]
+
+    def values(self, tracer: Any) -> dict[Node, Tensor]:
+        """By the node of each; one that was written to has another by then."""
+        placed = ((_node(traced, tracer), real) for traced, real in self._traced)
+        return {node: real for node, real in placed if node and node.op == "placeholder"}
+
+
+_tracing: list[_Own] = []
 
 
 @contextmanager
 def tensors_of(model: nn.Module) -> Iterator[None]:
     """Inside, `known` answers for the tensors that `model` has now."""
-    _tracing.append((model, dict(_named(model))))
+    own = _Own(model)
+    hook = model.register_forward_pre_hook(own.begin)
+    _tracing.append(own)
     try:
         yield
     finally:
         _tracing.pop()
+        hook.remove()
 
 
 def known(traced: Tensor) -> bool | float | None:
@@ -42,9 +62,7 @@ def known(traced: Tensor) -> bool | float | None:
     node = _node(traced, mode.tracer)
     if node is None:
         return None
-    model, real = _tracing[-1]
-    placed = {_node(tensor, mode.tracer): real.get(name) for name, tensor in _named(model)}
-    values = {node: tensor for node, tensor in placed.items() if node and tensor is not None}
+    values = _tracing[-1].values(mode.tracer)
     needed = _leading_to(node)
     if any(n not in values and not _is_pure(n) for n in needed):
         return None
