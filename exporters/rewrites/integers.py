@@ -77,6 +77,10 @@ def _of_nodes(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     return called
 
 
+def _count(tensor: Any) -> Any:
+    return op.Size(tensor)
+
+
 def _floordiv(number: Any, divisor: Any) -> Any:
     """(a - a mod b) / b is exact; Mod without fmod has the sign of the divisor, as in Python."""
     return op.Div(op.Sub(number, op.Mod(number, divisor)), divisor)
@@ -100,7 +104,7 @@ FAMILY = Family(
     "integers",
     tracing=_tracing,
     translations={
-        torch.ops.aten.sym_numel.default: op.Size,
+        torch.ops.aten.sym_numel.default: _count,
         operator.floordiv: _floordiv,
         operator.lshift: lambda number, by: op.Mul(number, _power_of_two(by)),
         operator.rshift: lambda number, by: _floordiv(number, _power_of_two(by)),

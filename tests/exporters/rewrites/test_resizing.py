@@ -30,7 +30,7 @@ class Weighted(nn.Module):
 
 
 def test_one_pixel_and_two(tmp_path: Path) -> None:
-    assert_holds_at_every_size(Weighted(), tmp_path / "m.onnx")
+    assert_holds_at_every_size(Weighted, tmp_path / "m.onnx")
 
 
 class Scaled(nn.Module):
