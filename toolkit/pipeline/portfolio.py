@@ -250,7 +250,7 @@ class _Tour:
             traced = exporter.export(self.model, raw, opset=opset)
             found = {dim: list(sizes) for dim, sizes in traced.boundaries.items()} if traced else {}
             self._note(found)
-            self._mended(raw, out, name, opset)
+            self._normalize(raw, out, name, opset)
             return found
 
         boundaries = forked.call(
@@ -264,7 +264,7 @@ class _Tour:
         self._note(boundaries)  # which another process may have noted for itself
         return open_artifact(out)
 
-    def _mended(self, raw: Path, out: Path, name: str, opset: int) -> None:
+    def _normalize(self, raw: Path, out: Path, name: str, opset: int) -> None:
         provenance = Provenance(
             source=self.model.origin,
             weights=self.model.digest,

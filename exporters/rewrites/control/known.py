@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload
-from torch._subclasses.fake_tensor import FakeTensor
 from torch.fx import Node
 from torch.fx.experimental.proxy_tensor import get_proxy_mode, get_proxy_slot
 from torch.fx.node import map_arg
@@ -23,14 +22,14 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 class _Own:
     """The tensors of a model, and those that torch.export has in their places as a run begins: what
-    a run assigns is another matter."""
+    a run assigns, or the one before it has registered, is another matter."""
 
     def __init__(self, model: nn.Module) -> None:
         self._real = dict(_named(model))
         self._traced: list[tuple[Tensor, Tensor]] = []
 
     def begin(self, model: nn.Module, *_: Any) -> None:
-        self._traced = [(tensor, self._real[name]) for name, tensor in _named(model)]
+        self._traced = [(t, self._real[n]) for n, t in _named(model) if n in self._real]
 
     def values(self, tracer: Any) -> dict[Node, Tensor]:
         """By the node of each; one that was written to has another by then."""
@@ -77,7 +76,7 @@ def _named(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def _node(tensor: Tensor, tracer: Any) -> Node | None:
-    slot = get_proxy_slot(tensor, tracer, None) if isinstance(tensor, FakeTensor) else None
+    slot = get_proxy_slot(tensor, tracer, None)
     return slot.proxy.node if slot else None
 
 
@@ -115,6 +114,6 @@ def _evaluated(node: Node, steps: list[Node], values: Mapping[Node, Tensor]) -> 
         for step in steps:
             if step not in found:
                 args, keywords = map_arg((step.args, step.kwargs), found.__getitem__)
-                found[step] = step.target(*args, **keywords)  # type: ignore[operator]  # pure
+                found[step] = step.target(*args, **keywords)  # type: ignore[operator]  # `_is_pure` saw it
         number: float = found[node].item()
     return number

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from exporters.rewrites.control.known import tensors_of
 from tests.exporters.holding import holds
 
 ROWS = "x: float32[n, 4]; where n = 1..8"
@@ -66,6 +67,21 @@ class Replaced(nn.Module):
         y = y + 1 if self.kind > 0 else y - 1
         self.level, self.kind = before
         return y
+
+
+class Registering(nn.Module):
+    """Keeps a table from its first run on."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not hasattr(self, "table"):
+            self.register_buffer("table", torch.arange(4.0))
+        return x + self.table
+
+
+def test_what_a_run_registers_is_no_tensor_of_the_model_before_it() -> None:
+    model, x = Registering(), torch.ones(2, 4)
+    with tensors_of(model):
+        assert torch.equal(model(x), model(x))
 
 
 def test_a_branch_on_weights_and_buffers_is_decided_by_them(tmp_path: Path) -> None:
