@@ -74,6 +74,7 @@ def test_probabilities_are_the_softmax_of_the_logits() -> None:
     module, _ = built("lstm", classes=4)
     feeds = drawn(6, [2, 6, 5])
     with torch.no_grad():
+        # To mypy an attribute of a module is a tensor.
         logits = module.logits(*map(torch.from_numpy, feeds.values()))  # type: ignore[operator]
     assert logits.shape == (3, 4)
     np.testing.assert_allclose(ran(module, feeds), logits.softmax(-1).numpy(), atol=1e-6)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,7 +66,9 @@ def _first_random_module(
     return next((a[0] for a, b in pairs if a != b), "the model itself")
 
 
-def _recorder(trace: list[tuple[str, float]], name: str):  # type: ignore[no-untyped-def]
+def _recorder(
+    trace: list[tuple[str, float]], name: str
+) -> Callable[[torch.nn.Module, object, object], None]:
     def record(_module: torch.nn.Module, _inputs: object, output: object) -> None:
         import torch
 

@@ -32,6 +32,7 @@ class Blocks:
         return done
 
     def replaced(self, statement: ast.stmt) -> Statements:
+        """What takes the place of a statement whose blocks are done: each kind has its own."""
         raise NotImplementedError
 
 
